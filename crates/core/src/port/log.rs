@@ -1,0 +1,209 @@
+//! The record log between capture and delivery: Kafka, or something with its guarantees.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::time::Duration;
+
+use super::PortError;
+
+/// One record to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// The topic. The partition is the key's murmur2 hash, as Kafka's Java producer has it.
+    pub topic: &'a str,
+    /// The key, if there is one.
+    pub key: Option<&'a [u8]>,
+    /// The value; none is a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// Headers in order.
+    pub headers: &'a [Header<'a>],
+}
+
+/// A record's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its value.
+    pub value: &'a [u8],
+}
+
+/// What became of [`TransactionalLog::send`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The record is part of the open transaction.
+    Queued,
+    /// The bounded queue has no room: wait for [`TransactionalLog::room`] and send it again.
+    Full,
+}
+
+/// What became of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// All of it is in the log, for every reader.
+    Yes,
+    /// Nothing of it is: the log refuses some records as too large. They are named by their place in the
+    /// transaction, from 0 in the order of [`TransactionalLog::send`].
+    TooLarge(Vec<usize>),
+}
+
+/// The writing side of the log, owned by one capture at a time.
+///
+/// * **Ownership**: [`TransactionalLog::claim`] fences every earlier owner of the same transactional id: whatever
+///   such an owner does afterwards fails with [`super::ErrorKind::Fenced`] and leaves no trace.
+/// * **Atomicity**: the records sent between two commits become readable together, or not at all. A transaction
+///   opens with its first record.
+/// * **Order**: per partition, the order of [`TransactionalLog::send`].
+/// * **Ambiguity**: any [`super::ErrorKind::Ambiguous`] or [`super::ErrorKind::Retry`] failure makes the writer
+///   unusable until it is claimed again.
+/// * **Memory**: unsent records are bounded in bytes; [`Sent::Full`] says so.
+#[async_trait]
+pub trait TransactionalLog: Send {
+    /// Fences earlier owners first, and only then reads the last committed progress record's value, up to the
+    /// log's end; waits while an open transaction hides that end. It may be called again after any failure.
+    async fn claim(&mut self) -> Result<Option<Bytes>, PortError>;
+
+    /// Adds a record to the open transaction. Never blocks.
+    fn send(&mut self, record: Record<'_>) -> Result<Sent, PortError>;
+
+    /// Waits until a record would be taken again.
+    async fn room(&mut self) -> Result<(), PortError>;
+
+    /// Ends the transaction. Returns when every record is durable and visible to readers of committed records.
+    async fn commit(&mut self) -> Result<Committed, PortError>;
+}
+
+/// What the log is, so that an object can tell whose records it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogIdentity {
+    /// Kafka's cluster id.
+    pub cluster_id: String,
+    /// The topic.
+    pub topic: String,
+    /// Its partitions, from 0.
+    pub partitions: i32,
+}
+
+/// A group's committed offset: where to go on, and the note that was committed with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupOffset {
+    /// The next offset to read.
+    pub offset: i64,
+    /// A text of the committer's (here the key of the last object).
+    pub note: String,
+}
+
+/// Records read in one go. The bytes of all keys and values lie in one buffer, so that reading allocates nothing
+/// once the buffers have grown.
+#[derive(Clone, Debug, Default)]
+pub struct RecordBatch {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    partition: i32,
+    offset: i64,
+    timestamp_ms: i64,
+    key: Option<(usize, usize)>,
+    value: Option<(usize, usize)>,
+}
+
+/// One record of a [`RecordBatch`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadRecord<'a> {
+    /// The partition it lies in.
+    pub partition: i32,
+    /// Its offset there.
+    pub offset: i64,
+    /// The log's own timestamp of it, in milliseconds since 1970-01-01 UTC.
+    pub timestamp_ms: i64,
+    /// The key, if there is one.
+    pub key: Option<&'a [u8]>,
+    /// The value; none is a tombstone.
+    pub value: Option<&'a [u8]>,
+}
+
+impl RecordBatch {
+    /// Forgets the records, keeps the buffers.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+    }
+
+    /// Adds a record by copying it.
+    pub fn push(&mut self, record: ReadRecord<'_>) {
+        let mut place = |part: Option<&[u8]>| {
+            part.map(|part| {
+                let from = self.bytes.len();
+                self.bytes.extend_from_slice(part);
+                (from, self.bytes.len())
+            })
+        };
+        let key = place(record.key);
+        let value = place(record.value);
+        let ReadRecord { partition, offset, timestamp_ms, .. } = record;
+        self.entries.push(Entry { partition, offset, timestamp_ms, key, value });
+    }
+
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// True without records.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The size of all keys and values.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The records in the order of reading.
+    pub fn iter(&self) -> impl Iterator<Item = ReadRecord<'_>> {
+        let part = |place: Option<(usize, usize)>| place.map(|(from, to)| &self.bytes[from..to]);
+        self.entries.iter().map(move |entry| ReadRecord {
+            partition: entry.partition,
+            offset: entry.offset,
+            timestamp_ms: entry.timestamp_ms,
+            key: part(entry.key),
+            value: part(entry.value),
+        })
+    }
+}
+
+/// The reading side of the log for one topic: committed records only, partitions assigned by hand.
+///
+/// * **Order**: per partition, by offset. Control records and aborted records are never seen, so offsets have gaps.
+/// * **Duplicates**: none between two seeks.
+/// * **Group offsets**: kept under the group's name for tools and lag monitors, and for the next start. Two readers
+///   of one group may both commit: the last one wins, so an offset may go back.
+/// * **Memory**: what is fetched ahead is bounded in bytes.
+#[async_trait]
+pub trait LogReader: Send {
+    /// Looks at the log.
+    async fn identity(&mut self) -> Result<LogIdentity, PortError>;
+
+    /// The group's offset for a partition, if it has one.
+    async fn committed(&mut self, partition: i32) -> Result<Option<GroupOffset>, PortError>;
+
+    /// The first offset that is still kept, and the end of the committed part.
+    async fn bounds(&mut self, partition: i32) -> Result<(i64, i64), PortError>;
+
+    /// Reads the partition from `offset` on. A partition is not read before its first seek; earlier fetches are
+    /// dropped.
+    async fn seek(&mut self, partition: i32, offset: i64) -> Result<(), PortError>;
+
+    /// Waits up to `wait` for records and appends what there is, bounded in bytes. No record in time is no error.
+    async fn poll(&mut self, wait: Duration, batch: &mut RecordBatch) -> Result<(), PortError>;
+
+    /// The next offset that would be read: after [`LogReader::poll`] gave nothing it is past all markers that lie at
+    /// the end.
+    fn position(&self, partition: i32) -> Option<i64>;
+
+    /// Commits a group offset and a note of at most 1 KiB.
+    async fn commit(&mut self, partition: i32, offset: &GroupOffset) -> Result<(), PortError>;
+}

@@ -1,0 +1,13 @@
+//! The ports: what the engine needs of the outside world. Adapters implement them; nothing here knows a vendor.
+//!
+//! Each trait's page is its contract: order, parallelism, duplicates, durability and shutdown. The contract suites
+//! in `datapipe-testkit` run against every implementation.
+
+pub mod clock;
+pub mod connect;
+mod error;
+pub mod log;
+pub mod source;
+pub mod store;
+
+pub use error::{ErrorKind, PortError};

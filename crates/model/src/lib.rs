@@ -1,0 +1,4 @@
+//! datapipe-model
+pub mod capture;
+pub mod contract;
+pub mod report;

@@ -1,0 +1,1 @@
+//! datapipe-table-order-items
