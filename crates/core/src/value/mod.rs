@@ -1,20 +1,10 @@
-//! Column types, and each one's form in a record.
+//! Column types, and each one's form in a record: PostgreSQL's text form in, JSON out.
+//!
+//! The text forms are those of a session pinned to `TimeZone=UTC`, `DateStyle=ISO`, `IntervalStyle=postgres`,
+//! `extra_float_digits=3` (or 1, the same since PostgreSQL 12) and `bytea_output=hex`; pgoutput, COPY and array
+//! elements all use them. The JSON is what Debezium's PostgreSQL connector and Kafka Connect's `JsonConverter` without schemas write
+//! under `decimal.handling.mode=string` and `time.precision.mode=isostring`, every other mode at its default.
 
-/// A column's type after resolution: domains stand for their base type.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ColumnType {
-    /// `bool`
-    Bool,
-    /// `int2`
-    Int2,
-    /// `int4`
-    Int4,
-    /// `int8`
-    Int8,
-    /// `text`, `varchar`, `bpchar`, `char`, `name`, `citext`
-    Text,
-    /// `uuid`
-    Uuid,
-    /// A one-dimensional array.
-    Array(Box<ColumnType>),
-}
+mod kind;
+
+pub use kind::{ColumnType, PgType, UnsupportedType, resolve};

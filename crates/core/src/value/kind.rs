@@ -1,0 +1,171 @@
+//! Which PostgreSQL types a record can hold.
+
+use std::fmt;
+
+/// A type as PostgreSQL's catalog describes it, filled by whoever can read `pg_type` and `pg_attribute`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PgType {
+    /// `pg_type.oid`
+    pub oid: u32,
+    /// The name of the type's schema, `pg_catalog` for the built-in ones.
+    pub schema: String,
+    /// `pg_type.typname`; an array's starts with an underscore.
+    pub name: String,
+    /// `pg_type.typtype`: `b` base, `c` composite, `d` domain, `e` enum, `m` multirange, `p` pseudo, `r` range.
+    pub kind: char,
+    /// `pg_type.typcategory`, as `A` for arrays.
+    pub category: char,
+    /// The element type of an array (`pg_type.typelem` of category `A`).
+    pub element: Option<Box<PgType>>,
+    /// The type under a domain (`pg_type.typbasetype`), its modifier being `pg_type.typtypmod`.
+    pub base: Option<Box<PgType>>,
+    /// `pg_attribute.atttypmod`; -1 for none. An array's modifier is that of its elements.
+    pub modifier: i32,
+}
+
+/// A column's type after resolution: domains stand for their base type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ColumnType {
+    /// `bool`
+    Bool,
+    /// `int2`
+    Int2,
+    /// `int4`
+    Int4,
+    /// `int8`
+    Int8,
+    /// `oid`
+    Oid,
+    /// `float4`
+    Float4,
+    /// `float8`
+    Float8,
+    /// `numeric`
+    Numeric,
+    /// `money`
+    Money,
+    /// What is carried as its text, unchanged: `text`, `varchar`, `char`, `name`, `citext`, enums, `inet`, `cidr`, `xml`,
+    /// ranges and the like.
+    Text,
+    /// `bpchar`
+    Bpchar,
+    /// `uuid`
+    Uuid,
+    /// `bytea`
+    Bytea,
+    /// `json` and `jsonb`
+    Json,
+    /// `date`
+    Date,
+    /// `time`
+    Time,
+    /// `timetz`
+    TimeTz,
+    /// `timestamp`
+    Timestamp,
+    /// `timestamptz`
+    TimestampTz,
+    /// `interval`
+    Interval,
+    /// `bit(1)`
+    Bit,
+    /// `bit(n)` and `varbit(n)`; none is without a limit.
+    Bits(Option<u32>),
+    /// `hstore`
+    Hstore,
+    /// A one-dimensional array.
+    Array(Box<ColumnType>),
+}
+
+/// A type that a record has no form for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("type {name} is not supported: {why}")]
+pub struct UnsupportedType {
+    /// The type's name, with its schema unless it is built in.
+    pub name: String,
+    /// Why it is not supported.
+    pub why: &'static str,
+}
+
+impl fmt::Display for PgType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(element), 'A') = (&self.element, self.category) {
+            return write!(f, "{element}[]");
+        }
+        if self.schema != "pg_catalog" {
+            write!(f, "{}.", self.schema)?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
+/// Finds the form of a column's type, or says why there is none.
+pub fn resolve(pg: &PgType) -> Result<ColumnType, UnsupportedType> {
+    let refuse = |why| Err(UnsupportedType { name: pg.to_string(), why });
+    match pg.kind {
+        'd' => match &pg.base {
+            Some(base) => resolve(base).map_err(|cause| UnsupportedType { name: pg.to_string(), why: cause.why }),
+            None => refuse("the type under the domain is not known"),
+        },
+        'e' => Ok(ColumnType::Text),
+        'c' => refuse("composite types have no form in a record"),
+        'm' => refuse("multiranges have no form in a record"),
+        'p' => refuse("pseudo types hold no values"),
+        'r' | 'b' => match (&pg.element, pg.category) {
+            (Some(element), 'A') => {
+                let mut element = (**element).clone();
+                if element.kind != 'd' {
+                    element.modifier = pg.modifier;
+                }
+                match resolve(&element)? {
+                    ColumnType::Array(_) => refuse("arrays of arrays have no form in a record"),
+                    kind => Ok(ColumnType::Array(Box::new(kind))),
+                }
+            }
+            _ => match base(pg) {
+                Some(kind) => Ok(kind),
+                None => refuse("it has no form in a record; leave the column out or cast it in a generated column"),
+            },
+        },
+        _ => refuse("its kind (pg_type.typtype) is not known"),
+    }
+}
+
+/// The form of a type that is neither a domain nor an array, by name.
+fn base(pg: &PgType) -> Option<ColumnType> {
+    let name = pg.name.as_str();
+    if pg.schema != "pg_catalog" {
+        // Extensions may be installed in any schema.
+        return match name {
+            "citext" => Some(ColumnType::Text),
+            "hstore" => Some(ColumnType::Hstore),
+            _ => None,
+        };
+    }
+    Some(match name {
+        "bool" => ColumnType::Bool,
+        "int2" => ColumnType::Int2,
+        "int4" => ColumnType::Int4,
+        "int8" => ColumnType::Int8,
+        "oid" => ColumnType::Oid,
+        "float4" => ColumnType::Float4,
+        "float8" => ColumnType::Float8,
+        "numeric" => ColumnType::Numeric,
+        "money" => ColumnType::Money,
+        "text" | "varchar" | "char" | "name" | "inet" | "cidr" | "macaddr" | "macaddr8" | "xml" | "int4range"
+        | "int8range" | "numrange" | "tsrange" | "tstzrange" | "daterange" => ColumnType::Text,
+        "bpchar" => ColumnType::Bpchar,
+        "uuid" => ColumnType::Uuid,
+        "bytea" => ColumnType::Bytea,
+        "json" | "jsonb" => ColumnType::Json,
+        "date" => ColumnType::Date,
+        "time" => ColumnType::Time,
+        "timetz" => ColumnType::TimeTz,
+        "timestamp" => ColumnType::Timestamp,
+        "timestamptz" => ColumnType::TimestampTz,
+        "interval" => ColumnType::Interval,
+        "bit" if pg.modifier == 1 => ColumnType::Bit,
+        "bit" | "varbit" => ColumnType::Bits(u32::try_from(pg.modifier).ok()),
+        _ => return None,
+    })
+}
