@@ -15,6 +15,7 @@ pub mod change;
 pub mod connector;
 pub mod convention;
 pub mod envelope;
+pub mod key;
 pub mod lsn;
 pub mod object;
 pub mod plan;
