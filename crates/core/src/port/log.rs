@@ -1,8 +1,9 @@
 //! The record log between capture and delivery: Kafka, or something with its guarantees.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::time::Duration;
 
 use super::PortError;
 
@@ -71,6 +72,16 @@ pub trait TransactionalLog: Send {
 
     /// Ends the transaction. Returns when every record is durable and visible to readers of committed records.
     async fn commit(&mut self) -> Result<Committed, PortError>;
+}
+
+/// Where records go that cannot be delivered.
+///
+/// * **Durability**: a call returns when the record is acknowledged by all in-sync replicas.
+/// * **Duplicates**: a record may be put again after a crash; its headers say which one it is.
+#[async_trait]
+pub trait DeadLetterQueue: Send {
+    /// Writes one record.
+    async fn put(&mut self, record: Record<'_>) -> Result<(), PortError>;
 }
 
 /// What the log is, so that an object can tell whose records it holds.

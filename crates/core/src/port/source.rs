@@ -1,6 +1,7 @@
 //! Where changes come from: a table behind a logical replication slot.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -90,8 +91,9 @@ pub trait ChangeSource: Send {
     /// position if that is later, which is why the caller compares the two first.
     async fn start(&mut self, from: Lsn) -> Result<(), PortError>;
 
-    /// Waits for events and appends at least one and at most a bounded number of bytes of them.
-    async fn next(&mut self, events: &mut Vec<Event>) -> Result<(), PortError>;
+    /// Waits up to `wait` for events and appends what there is, bounded in bytes. No event in time is no error.
+    /// It returns as soon as there is an event, so that latency does not depend on `wait`.
+    async fn next(&mut self, wait: Duration, events: &mut Vec<Event>) -> Result<(), PortError>;
 
     /// True if a call of [`ChangeSource::next`] would return at once.
     fn ready(&self) -> bool;
@@ -99,6 +101,7 @@ pub trait ChangeSource: Send {
     /// Everything before `lsn` is durable elsewhere: the server may forget it. Never goes back.
     fn confirm(&mut self, lsn: Lsn);
 
-    /// Ends the stream in order, after telling the server the confirmed position.
+    /// Ends the stream in order, after telling the server the confirmed position. An open snapshot stays open, and
+    /// [`ChangeSource::start`] may be called again.
     async fn stop(&mut self) -> Result<(), PortError>;
 }
