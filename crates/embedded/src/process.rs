@@ -117,23 +117,17 @@ impl ServerProcess {
         }
     }
 
-    /// Asks with `signal`, and insists with SIGKILL after `grace`.
-    pub(crate) async fn stop(&mut self, signal: Signal, grace: Duration) -> Result<()> {
-        self.signal(signal);
-        if !self.wait_end(grace).await {
-            tracing::warn!(server = self.name, grace_s = grace.as_secs(), "did not stop in time: SIGKILL");
-            self.signal(Signal::KILL);
-            if !self.wait_end(KILL_LIMIT).await {
-                return Err(Error::Timeout {
-                    server: self.name,
-                    state: "stopped",
-                    limit: grace + KILL_LIMIT,
-                    log_tail: String::new(),
-                });
+    /// Sends each signal in turn until the server has ended, waiting for its grace; SIGKILL comes last.
+    pub(crate) async fn stop(&mut self, steps: &[(Signal, Duration)]) -> Result<()> {
+        for (signal, grace) in steps.iter().chain(&[(Signal::KILL, KILL_LIMIT)]) {
+            self.signal(*signal);
+            if self.wait_end(*grace).await {
+                self.forget();
+                return Ok(());
             }
+            tracing::warn!(server = self.name, ?signal, grace_s = grace.as_secs(), "did not stop in time");
         }
-        self.forget();
-        Ok(())
+        Err(Error::Timeout { server: self.name, state: "stopped", limit: KILL_LIMIT, log_tail: String::new() })
     }
 
     /// Lets the server outlive this process.
@@ -221,7 +215,7 @@ mod tests {
         first.detach();
         let mut adopted = ServerProcess::adopt("sleep", pid_file.clone(), None).unwrap().expect("it runs");
         assert_eq!(adopted.pid(), pid);
-        adopted.stop(Signal::TERM, Duration::from_secs(5)).await.unwrap();
+        adopted.stop(&[(Signal::TERM, Duration::from_secs(5))]).await.unwrap();
         assert!(!pid_file.exists());
     }
 
@@ -233,7 +227,7 @@ mod tests {
         fs::write(&pid_file, format!("{}\nanother time\n", bystander.pid())).unwrap();
         assert!(ServerProcess::adopt("sleep", pid_file, None).unwrap().is_none());
         assert!(bystander.ended().is_none());
-        bystander.stop(Signal::KILL, Duration::from_secs(5)).await.unwrap();
+        bystander.stop(&[]).await.unwrap();
     }
 
     #[tokio::test]

@@ -1,0 +1,27 @@
+//! Files that are fetched once by Maven, checked against pinned digests, and kept in the user's cache folder.
+
+mod cache;
+mod digest;
+mod manifest;
+mod maven;
+mod unpack;
+
+pub use cache::Cache;
+pub(crate) use manifest::JarSet;
+pub(crate) use unpack::{PostgresBuild, postgres};
+
+use std::path::PathBuf;
+
+use crate::{Progress, Result};
+
+/// The folder with the jars of `set`, fetched on first use. Later calls need no network.
+pub(crate) fn jars(cache: &Cache, set: JarSet, progress: &Progress) -> Result<PathBuf> {
+    let manifest = manifest::Manifest::of(set);
+    cache.folder(set.name(), |staging, is_new| {
+        if is_new {
+            progress.line(&format!("fetching {} ({} jars) with Maven, once", set.name(), manifest.files.len()));
+            maven::copy_dependencies(&manifest.artifacts, staging, progress)?;
+        }
+        manifest.verify(staging)
+    })
+}
