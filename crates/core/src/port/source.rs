@@ -50,7 +50,7 @@ pub struct SlotState {
 }
 
 /// The upper bound of the rows that a snapshot has delivered: the key columns' values in text form.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KeyBound(pub Vec<String>);
 

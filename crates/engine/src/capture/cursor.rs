@@ -1,0 +1,206 @@
+//! Which events are new, and how far they bring the progress. Pure.
+
+use datapipe_core::change::Begin;
+use datapipe_core::envelope::TransactionInfo;
+use datapipe_core::lsn::{Lsn, Position};
+use datapipe_core::port::{ErrorKind, PortError};
+use datapipe_core::progress::Progress;
+
+/// Follows the events of one stream from a stored progress on.
+#[derive(Clone, Debug)]
+pub(super) struct Cursor {
+    progress: Progress,
+    open: Option<Open>,
+    idle: Option<Idle>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    begin: Begin,
+    index: u64,
+}
+
+/// A position that an idle stream has reached, and that no progress record holds yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Idle {
+    pub(super) position: Lsn,
+    pub(super) urgent: bool,
+}
+
+impl Cursor {
+    pub(super) fn new(progress: Progress) -> Self {
+        Self { progress, open: None, idle: None }
+    }
+
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    pub(super) fn into_progress(self) -> Progress {
+        self.progress
+    }
+
+    pub(super) fn begin(&mut self, begin: Begin) -> Result<(), PortError> {
+        if self.open.is_some() {
+            return Err(out_of_order("a transaction began inside another one"));
+        }
+        self.idle = None;
+        self.open = Some(Open { begin, index: 0 });
+        Ok(())
+    }
+
+    /// The position of the next change, if it is not in the log yet.
+    pub(super) fn change(&mut self, lsn: Lsn) -> Result<Option<Position>, PortError> {
+        let open = self.open.as_mut().ok_or_else(|| out_of_order("a change came outside of a transaction"))?;
+        let position = Position { commit: open.begin.commit, index: open.index };
+        open.index += 1;
+        if position < self.progress.position {
+            return Ok(None);
+        }
+        self.progress.position = Position { index: open.index, ..position };
+        self.progress.last.lsn = lsn;
+        self.progress.last.xid = open.begin.xid;
+        self.progress.last.time_us = open.begin.commit_time_us;
+        Ok(Some(position))
+    }
+
+    pub(super) fn commit(&mut self, end: Lsn) -> Result<(), PortError> {
+        let open = self.open.take().ok_or_else(|| out_of_order("a commit came outside of a transaction"))?;
+        if open.begin.commit >= self.progress.position.commit {
+            self.advance(end);
+            self.progress.last.lsn_commit = end;
+        }
+        Ok(())
+    }
+
+    pub(super) fn keepalive(&mut self, position: Lsn, urgent: bool) {
+        if self.open.is_none() && position > self.progress.confirmable {
+            let urgent = urgent || self.idle.is_some_and(|idle| idle.urgent);
+            self.idle = Some(Idle { position, urgent });
+        }
+    }
+
+    /// An idle position that waits to be stored.
+    pub(super) fn idle(&self) -> Option<Idle> {
+        self.idle
+    }
+
+    /// Takes the idle position into the progress: nothing that ends before it is missing.
+    pub(super) fn settle_idle(&mut self) {
+        if let Some(idle) = self.idle.take() {
+            self.advance(idle.position);
+        }
+    }
+
+    /// Moves to a snapshot's boundary: what committed before it is in the rows read there.
+    pub(super) fn advance(&mut self, end: Lsn) {
+        self.progress.position = self.progress.position.max(Position::at(end));
+        self.progress.confirmable = self.progress.confirmable.max(end);
+    }
+
+    /// What the records of the open transaction say of it.
+    pub(super) fn transaction(&self) -> TransactionInfo {
+        let begin = self.open.map_or(Begin { commit: Lsn::ZERO, xid: 0, commit_time_us: 0 }, |open| open.begin);
+        TransactionInfo {
+            xid: begin.xid,
+            commit: begin.commit,
+            commit_time_us: begin.commit_time_us,
+            last_commit: self.progress.last.lsn_commit,
+        }
+    }
+
+    /// Where the open transaction's commit record starts.
+    pub(super) fn open_commit(&self) -> Option<Lsn> {
+        self.open.map(|open| open.begin.commit)
+    }
+}
+
+fn out_of_order(what: &str) -> PortError {
+    PortError::new(ErrorKind::Retry, "following the change stream").because(what.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use datapipe_core::port::source::Fingerprint;
+    use datapipe_core::progress::LastChange;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn start() -> Progress {
+        let empty = String::new;
+        Progress {
+            fingerprint: Fingerprint { system_id: empty(), database: empty(), slot: empty(), publication: empty() },
+            timeline: 1,
+            position: Position::at(Lsn(100)),
+            confirmable: Lsn(100),
+            snapshot: None,
+            last: LastChange::default(),
+        }
+    }
+
+    /// Transactions as (commit record, end, changes), as a server would send them again and again.
+    fn history(sizes: &[u64]) -> Vec<(Lsn, Lsn, u64)> {
+        let commits = (0..).map(|n| (Lsn(100 + n * 10), Lsn(110 + n * 10)));
+        commits.zip(sizes).map(|((commit, end), size)| (commit, end, *size)).collect()
+    }
+
+    proptest! {
+        /// Crash anywhere, start again from the stored progress and the confirmed position: each change is taken
+        /// once, in order, and nothing is confirmable that was not taken.
+        #[test]
+        fn each_change_is_taken_once(
+            sizes in proptest::collection::vec(0u64..5, 1..8),
+            crashes in proptest::collection::vec((0usize..30, any::<bool>()), 0..6),
+        ) {
+            let history = history(&sizes);
+            let mut taken = Vec::new();
+            let mut stored = start();
+            let mut confirmed = Lsn(100);
+            for (events_max, stored_confirms) in crashes.into_iter().chain([(usize::MAX, true)]) {
+                let mut cursor = Cursor::new(stored.clone());
+                let mut events = 0;
+                'stream: for (commit, end, size) in history.iter().filter(|(commit, ..)| *commit >= confirmed) {
+                    cursor.begin(Begin { commit: *commit, xid: 1, commit_time_us: 1 }).unwrap();
+                    for _ in 0..*size {
+                        if events >= events_max { break 'stream; }
+                        events += 1;
+                        taken.extend(cursor.change(*commit).unwrap());
+                    }
+                    if events >= events_max { break 'stream; }
+                    events += 1;
+                    cursor.commit(*end).unwrap();
+                }
+                stored = cursor.into_progress();
+                prop_assert!(stored.confirmable >= confirmed);
+                if stored_confirms { confirmed = stored.confirmable; }
+            }
+            let all: Vec<_> = history
+                .iter()
+                .flat_map(|(commit, _, size)| (0..*size).map(|index| Position { commit: *commit, index }))
+                .collect();
+            prop_assert_eq!(taken, all);
+        }
+    }
+
+    #[test]
+    fn a_keepalive_inside_a_transaction_says_nothing() {
+        let mut cursor = Cursor::new(start());
+        cursor.begin(Begin { commit: Lsn(200), xid: 1, commit_time_us: 1 }).unwrap();
+        cursor.keepalive(Lsn(900), true);
+        assert_eq!(cursor.idle(), None);
+        cursor.commit(Lsn(210)).unwrap();
+        cursor.keepalive(Lsn(900), false);
+        cursor.settle_idle();
+        assert_eq!(cursor.progress().confirmable, Lsn(900));
+    }
+
+    #[test]
+    fn events_out_of_order_end_the_stream() {
+        let mut cursor = Cursor::new(start());
+        assert!(cursor.change(Lsn(1)).is_err());
+        assert!(cursor.commit(Lsn(1)).is_err());
+        cursor.begin(Begin { commit: Lsn(200), xid: 1, commit_time_us: 1 }).unwrap();
+        assert!(cursor.begin(Begin { commit: Lsn(300), xid: 2, commit_time_us: 1 }).is_err());
+    }
+}

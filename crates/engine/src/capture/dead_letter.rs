@@ -1,0 +1,122 @@
+//! Dead letters of the source side: rows that have no form in the log.
+//!
+//! They travel in the same log transaction as the progress past them, so each is written once.
+
+use std::sync::Arc;
+
+use datapipe_core::change::{Action, Cell, Change, OldRow, Relation, Tuple};
+use datapipe_core::envelope::{Encoder, RowError};
+use datapipe_core::lsn::{Lsn, Position};
+use datapipe_core::port::PortError;
+use datapipe_core::port::log::{Header, Record};
+use serde_json::{Value, json};
+
+use super::output::Output;
+
+/// Cells longer than this are cut in a dead letter, so that the letter itself always fits.
+const CELL_BYTES_MAX: usize = 4096;
+
+impl Output<'_> {
+    /// A change that could not be encoded: its cells as PostgreSQL sent them, and why.
+    pub(super) async fn dead_letter_change(
+        &mut self,
+        change: &Change,
+        position: Position,
+        error: &RowError,
+    ) -> Result<(), PortError> {
+        let place = json!({ "commit_lsn": position.commit.to_string(), "index": position.index });
+        let row = change_cells(change);
+        self.letter(&change.relation, place, &error.to_string(), row, None).await
+    }
+
+    /// A snapshot's row that could not be encoded.
+    pub(super) async fn dead_letter_row(
+        &mut self,
+        relation: &Arc<Relation>,
+        row: &Tuple,
+        point: Lsn,
+        error: &RowError,
+    ) -> Result<(), PortError> {
+        let place = json!({ "snapshot_lsn": point.to_string() });
+        self.letter(relation, place, &error.to_string(), cells(relation, row, CELL_BYTES_MAX), None).await
+    }
+
+    /// A change that the log refused as too large: a reference to it.
+    pub(super) async fn divert_change(
+        &mut self,
+        encoder: &mut Encoder,
+        change: &Change,
+        position: Position,
+    ) -> Result<(), PortError> {
+        let place = json!({ "commit_lsn": position.commit.to_string(), "index": position.index });
+        let image = image(change);
+        let key = image.and_then(|image| key_bytes(encoder, &change.relation, image));
+        let row = json!({ "bytes": image.map_or(0, Tuple::size) });
+        self.letter(&change.relation, place, "the record is too large for the topic", row, key).await
+    }
+
+    /// A snapshot's row that the log refused as too large: a reference to it.
+    pub(super) async fn divert_row(
+        &mut self,
+        encoder: &mut Encoder,
+        relation: &Arc<Relation>,
+        row: &Tuple,
+        point: Lsn,
+    ) -> Result<(), PortError> {
+        let place = json!({ "snapshot_lsn": point.to_string() });
+        let key = key_bytes(encoder, relation, row);
+        self.letter(relation, place, "the record is too large for the topic", json!({ "bytes": row.size() }), key).await
+    }
+
+    async fn letter(
+        &mut self,
+        relation: &Relation,
+        place: Value,
+        why: &str,
+        row: Value,
+        key: Option<Vec<u8>>,
+    ) -> Result<(), PortError> {
+        let table = format!("{}.{}", relation.schema, relation.name);
+        tracing::warn!(%table, %place, why, "row sent to the dead letter queue");
+        let value = json!({ "table": table, "position": place, "error": why, "row": row }).to_string();
+        let headers = [
+            Header { name: "datapipe.errors.stage", value: b"capture" },
+            Header { name: "datapipe.errors.message", value: why.as_bytes() },
+        ];
+        let topic = self.dead_letter_topic();
+        self.push(Record { topic, key: key.as_deref(), value: Some(value.as_bytes()), headers: &headers });
+        self.count_dead_letter();
+        self.settle().await
+    }
+}
+
+fn key_bytes(encoder: &mut Encoder, relation: &Arc<Relation>, row: &Tuple) -> Option<Vec<u8>> {
+    let mut key = Vec::new();
+    encoder.write_key(relation, row, &mut key).is_ok_and(|written| written).then_some(key)
+}
+
+/// The image that names the row: the new one, or the old one of a delete.
+fn image(change: &Change) -> Option<&Tuple> {
+    match &change.action {
+        Action::Insert(new) | Action::Update { new, .. } => Some(new),
+        Action::Delete(OldRow::Key(old) | OldRow::Full(old)) => Some(old),
+        Action::Truncate => None,
+    }
+}
+
+fn change_cells(change: &Change) -> Value {
+    image(change).map_or(Value::Null, |image| cells(&change.relation, image, CELL_BYTES_MAX))
+}
+
+fn cells(relation: &Relation, row: &Tuple, bytes_max: usize) -> Value {
+    let named = relation.columns.iter().zip(row.cells()).map(|(column, cell)| {
+        let value = match cell {
+            Cell::Null => Value::Null,
+            Cell::Unchanged => json!({ "unchanged": true }),
+            Cell::Text(text) if text.len() > bytes_max => json!({ "bytes": text.len() }),
+            Cell::Text(text) => Value::String(String::from_utf8_lossy(text).into_owned()),
+        };
+        (column.name.clone(), value)
+    });
+    Value::Object(named.collect())
+}

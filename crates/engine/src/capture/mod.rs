@@ -1,0 +1,147 @@
+//! Capture: a table's rows and changes, once each and in order, into the log.
+//!
+//! The log's writer is claimed before anything is read, so whoever claimed it earlier can change nothing any more.
+//! Progress travels in the same log transaction as the rows. PostgreSQL is told to forget only what a committed
+//! progress record holds. After any failure the run ends; the next one starts from what the log holds.
+
+mod cursor;
+mod dead_letter;
+mod output;
+mod recover;
+mod snapshot;
+mod stream;
+
+use std::time::Duration;
+
+use datapipe_core::change::Change;
+use datapipe_core::envelope::{Encoder, EnvelopeSettings};
+use datapipe_core::lsn::Position;
+use datapipe_core::port::clock::Clock;
+use datapipe_core::port::log::TransactionalLog;
+use datapipe_core::port::source::ChangeSource;
+use datapipe_core::port::{ErrorKind, PortError};
+use datapipe_core::progress::Progress;
+use tokio_util::sync::CancellationToken;
+
+use self::cursor::Cursor;
+pub use self::output::Diverted;
+use self::output::Output;
+pub use self::recover::{SnapshotMode, Start, decide};
+use crate::gauges::CaptureGauges;
+
+/// What a capture needs to know.
+#[derive(Clone, Debug)]
+pub struct CaptureSettings {
+    /// The form of the records.
+    pub envelope: EnvelopeSettings,
+    /// The topic for rows that cannot be encoded or are too large.
+    pub dead_letter_topic: String,
+    /// The topic of the progress record.
+    pub offsets_topic: String,
+    /// The progress record's key.
+    pub offsets_key: Vec<u8>,
+    /// What to do about rows that are there before the first start.
+    pub snapshot: SnapshotMode,
+    /// Copy a table without a primary key in one go that starts anew when it is interrupted.
+    pub keyless_snapshot: bool,
+    /// The longest time between two commits of progress on an idle table.
+    pub heartbeat: Duration,
+    /// A log transaction is committed when it has this many bytes of keys and values.
+    pub transaction_bytes_max: usize,
+    /// A log transaction is committed when it has this many records.
+    pub transaction_records_max: usize,
+}
+
+/// How long to wait for events before looking at the clock and the stop signal again.
+const WAIT: Duration = Duration::from_millis(200);
+
+/// Runs until told to stop, or until something fails.
+///
+/// `diverted` outlives a run: a row that the log refuses as too large ends the run, and the next one sends a
+/// reference to it to the dead letter queue instead.
+pub async fn run(
+    source: &mut dyn ChangeSource,
+    log: &mut dyn TransactionalLog,
+    settings: &CaptureSettings,
+    clock: &dyn Clock,
+    gauges: &CaptureGauges,
+    diverted: &mut Diverted,
+    stop: &CancellationToken,
+) -> Result<(), PortError> {
+    let stored = log.claim().await?.map(|value| Progress::from_offset_value(&value)).transpose();
+    let stored = stored.map_err(|error| {
+        PortError::new(ErrorKind::Refused, format!("reading progress from topic {}", settings.offsets_topic))
+            .because(error)
+            .hint("delete the connector's offsets to start anew with a snapshot, or start the worker that wrote them")
+    })?;
+    let state = source.inspect().await?;
+    let start = decide(stored, &state, settings)?;
+    let encoder = Encoder::new(settings.envelope.clone());
+    let output = Output::new(log, settings, diverted);
+    let mut capture = Capture { source, output, encoder, settings, clock, gauges, stop };
+    capture.run(start, &state).await
+}
+
+/// One run, with what it holds.
+struct Capture<'a> {
+    source: &'a mut dyn ChangeSource,
+    output: Output<'a>,
+    encoder: Encoder,
+    settings: &'a CaptureSettings,
+    clock: &'a dyn Clock,
+    gauges: &'a CaptureGauges,
+    stop: &'a CancellationToken,
+}
+
+impl Capture<'_> {
+    /// Ends the open log transaction with this progress in it, and then lets PostgreSQL forget what it may.
+    async fn commit(&mut self, progress: &Progress) -> Result<(), PortError> {
+        let sums = self.output.commit(progress).await?;
+        self.gauges.rows.add(sums.rows);
+        self.gauges.bytes.add(sums.bytes as u64);
+        self.gauges.dead_letters.add(sums.dead_letters);
+        self.gauges.commits.add(1);
+        self.gauges.committed_at_us.set(self.clock.now_us());
+        self.gauges.source_time_us.set(progress.last.time_us);
+        self.gauges.confirmed_lsn.set(progress.confirmable.0.cast_signed());
+        self.source.confirm(progress.confirmable);
+        Ok(())
+    }
+
+    /// Sends what a change becomes; a row that cannot be encoded goes to the dead letter queue.
+    async fn send(
+        &mut self,
+        part: Part,
+        change: &Change,
+        cursor: &Cursor,
+        position: Position,
+    ) -> Result<(), PortError> {
+        let now_us = self.clock.now_us();
+        let transaction = cursor.transaction();
+        let Self { encoder, output, .. } = self;
+        if output.is_diverted_change(position) {
+            return output.divert_change(encoder, change, position).await;
+        }
+        let mut emit = |record: datapipe_core::port::log::Record<'_>| output.push_change(record, position);
+        let encoded = match part {
+            Part::Whole => encoder.encode(change, &transaction, now_us, &mut emit),
+            Part::AsInsert => encoder.encode_as_insert(change, &transaction, now_us, &mut emit),
+            Part::AsDelete => encoder.encode_as_delete(change, &transaction, now_us, &mut emit),
+        };
+        match encoded {
+            Ok(()) => output.settle().await,
+            Err(error) => output.dead_letter_change(change, position, &error).await,
+        }
+    }
+}
+
+/// Which part of a change is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// All of it.
+    Whole,
+    /// An update whose old key is not in the log yet.
+    AsInsert,
+    /// An update whose new key will be read by the snapshot.
+    AsDelete,
+}

@@ -1,0 +1,205 @@
+//! The open log transaction: what is in it, when it is full, and what becomes of it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datapipe_core::change::{Relation, Tuple};
+use datapipe_core::key;
+use datapipe_core::lsn::Position;
+use datapipe_core::port::log::{Committed, Header, Record, Sent, TransactionalLog};
+use datapipe_core::port::source::KeyBound;
+use datapipe_core::port::{ErrorKind, PortError};
+use datapipe_core::progress::Progress;
+
+use super::CaptureSettings;
+
+/// Smaller records are never refused as too large: the writer's batches are smaller than the log's limit.
+const LARGE_BYTES: usize = 16 * 1024;
+/// More rows than this cannot be set aside as too large; the topic's limit is wrong then.
+const DIVERTED_MAX: usize = 10_000;
+
+/// Rows that the log refused as too large, to be sent to the dead letter queue by reference.
+#[derive(Clone, Debug, Default)]
+pub struct Diverted(HashSet<Origin>);
+
+/// Where a record comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Origin {
+    Change(Position),
+    Row(KeyBound),
+}
+
+/// What a committed transaction held.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sums {
+    pub(super) rows: u64,
+    pub(super) bytes: usize,
+    pub(super) dead_letters: u64,
+}
+
+pub(super) struct Output<'a> {
+    log: &'a mut dyn TransactionalLog,
+    settings: &'a CaptureSettings,
+    diverted: &'a mut Diverted,
+    records: usize,
+    sums: Sums,
+    large: Vec<(usize, Origin)>,
+    waiting: Vec<Owned>,
+    failed: Option<PortError>,
+}
+
+/// A record that the log had no room for.
+struct Owned {
+    topic: String,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    headers: Vec<(String, Vec<u8>)>,
+}
+
+impl<'a> Output<'a> {
+    pub(super) fn new(
+        log: &'a mut dyn TransactionalLog,
+        settings: &'a CaptureSettings,
+        diverted: &'a mut Diverted,
+    ) -> Self {
+        let (large, waiting) = (Vec::new(), Vec::new());
+        Self { log, settings, diverted, records: 0, sums: Sums::default(), large, waiting, failed: None }
+    }
+
+    pub(super) fn dead_letter_topic(&self) -> &'a str {
+        &self.settings.dead_letter_topic
+    }
+
+    pub(super) fn has_records(&self) -> bool {
+        self.records > 0
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.sums.bytes >= self.settings.transaction_bytes_max || self.records >= self.settings.transaction_records_max
+    }
+
+    pub(super) fn is_diverted_change(&self, position: Position) -> bool {
+        !self.diverted.0.is_empty() && self.diverted.0.contains(&Origin::Change(position))
+    }
+
+    pub(super) fn is_diverted_row(&self, relation: &Relation, row: &Tuple) -> bool {
+        !self.diverted.0.is_empty() && self.diverted.0.contains(&Origin::Row(key::key_of(relation, row)))
+    }
+
+    /// Adds a record of a change; what did not fit waits for [`Output::settle`].
+    pub(super) fn push_change(&mut self, record: Record<'_>, position: Position) {
+        if size_of_record(&record) > LARGE_BYTES {
+            self.large.push((self.records, Origin::Change(position)));
+        }
+        self.push(record);
+    }
+
+    /// Adds a record of a snapshot's row.
+    pub(super) fn push_row(&mut self, record: Record<'_>, relation: &Arc<Relation>, row: &Tuple) {
+        if size_of_record(&record) > LARGE_BYTES {
+            self.large.push((self.records, Origin::Row(key::key_of(relation, row))));
+        }
+        self.push(record);
+    }
+
+    pub(super) fn count_dead_letter(&mut self) {
+        self.sums.dead_letters += 1;
+    }
+
+    pub(super) fn push(&mut self, record: Record<'_>) {
+        self.records += 1;
+        self.sums.bytes += size_of_record(&record);
+        if self.failed.is_some() {
+            return;
+        }
+        if self.waiting.is_empty() {
+            match self.log.send(record) {
+                Ok(Sent::Queued) => return,
+                Ok(Sent::Full) => {}
+                Err(error) => {
+                    self.failed = Some(error);
+                    return;
+                }
+            }
+        }
+        self.waiting.push(Owned::of(&record));
+    }
+
+    /// Ends a row: sends what of it had to wait for room, so that at most one row's records ever wait.
+    pub(super) async fn settle(&mut self) -> Result<(), PortError> {
+        self.sums.rows += 1;
+        self.flush().await
+    }
+
+    async fn flush(&mut self) -> Result<(), PortError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let mut waiting = std::mem::take(&mut self.waiting);
+        for owned in waiting.drain(..) {
+            while owned.send(self.log)? == Sent::Full {
+                self.log.room().await?;
+            }
+        }
+        self.waiting = waiting;
+        Ok(())
+    }
+
+    /// Commits everything sent, and the progress with it.
+    pub(super) async fn commit(&mut self, progress: &Progress) -> Result<Sums, PortError> {
+        let value = progress.to_offset_value();
+        let settings = self.settings;
+        let key = Some(settings.offsets_key.as_slice());
+        self.push(Record { topic: &settings.offsets_topic, key, value: Some(&value), headers: &[] });
+        self.flush().await?;
+        match self.log.commit().await? {
+            Committed::Yes => {}
+            Committed::TooLarge(places) => return Err(self.too_large(&places)),
+        }
+        self.records = 0;
+        self.large.clear();
+        Ok(std::mem::take(&mut self.sums))
+    }
+
+    /// Remembers the rows to set aside, and ends the run: the next one replays the transaction.
+    fn too_large(&mut self, places: &[usize]) -> PortError {
+        let attempt = format!("writing {} records of one log transaction", self.records);
+        let known: Vec<_> = self.large.iter().filter(|(place, _)| places.contains(place)).collect();
+        if known.is_empty() || self.diverted.0.len() + known.len() > DIVERTED_MAX {
+            let why = format!("the log refuses records as too large, at places {places:?}");
+            return PortError::new(ErrorKind::Refused, attempt).because(why).hint(format!(
+                "raise max.message.bytes of the topic: it must be above {LARGE_BYTES} bytes, and fit all but a few rows"
+            ));
+        }
+        let origins: Vec<_> = known.into_iter().map(|(_, origin)| origin.clone()).collect();
+        let count = origins.len();
+        self.diverted.0.extend(origins);
+        PortError::new(ErrorKind::Retry, attempt).because(format!(
+            "{count} of them are too large for the log; they go to the dead letter queue by reference"
+        ))
+    }
+}
+
+fn size_of_record(record: &Record<'_>) -> usize {
+    record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)
+}
+
+impl Owned {
+    fn of(record: &Record<'_>) -> Self {
+        Self {
+            topic: record.topic.to_owned(),
+            key: record.key.map(<[u8]>::to_vec),
+            value: record.value.map(<[u8]>::to_vec),
+            headers: record.headers.iter().map(|header| (header.name.to_owned(), header.value.to_vec())).collect(),
+        }
+    }
+
+    fn send(&self, log: &mut dyn TransactionalLog) -> Result<Sent, PortError> {
+        let headers: Vec<_> = self.headers.iter().map(|(name, value)| Header { name, value }).collect();
+        let (key, value) = (self.key.as_deref(), self.value.as_deref());
+        log.send(Record { topic: &self.topic, key, value, headers: &headers })
+    }
+}

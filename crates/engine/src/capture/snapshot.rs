@@ -1,0 +1,225 @@
+//! The snapshot: rows that are there before the stream, read in the order of their key.
+//!
+//! At any time there is one boundary: the rows up to the stored key are in the log as of the stored position. An
+//! exported snapshot dies with its session, so a resumed one has a later boundary; the finished rows are brought up
+//! to it from the slot first (changes of other keys dropped, because the new snapshot holds them), and then the
+//! rest is read.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use datapipe_core::change::{Action, Change, Event, OldRow, Relation, Tuple};
+use datapipe_core::envelope::SnapshotMarker;
+use datapipe_core::key;
+use datapipe_core::lsn::{Lsn, Position};
+use datapipe_core::port::source::{KeyBound, SourceState};
+use datapipe_core::port::{ErrorKind, PortError};
+use datapipe_core::progress::{LastChange, Progress, SnapshotProgress};
+use tokio::time::{Duration, Instant};
+
+use super::cursor::Cursor;
+use super::{Capture, Part, SnapshotMode, Start, WAIT};
+
+/// How long the server may take to say that it has sent everything before a new snapshot's boundary, while it sends
+/// nothing at all.
+const SILENCE_MAX: Duration = Duration::from_secs(120);
+
+impl Capture<'_> {
+    pub(super) async fn run(&mut self, start: Start, state: &SourceState) -> Result<(), PortError> {
+        let progress = match start {
+            Start::Stream(progress) => Some(Progress { timeline: state.timeline, ..progress }),
+            Start::Fresh { slot } => self.begin(slot, state).await?,
+            Start::ResumeSnapshot(progress) => self.resume(progress, state).await?,
+        };
+        match progress {
+            Some(progress) => self.stream(progress).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A first start. Returns none if it was told to stop before the snapshot ended.
+    async fn begin(&mut self, slot: Option<Lsn>, state: &SourceState) -> Result<Option<Progress>, PortError> {
+        let reads_rows = self.settings.snapshot == SnapshotMode::Initial;
+        let boundary = match slot {
+            Some(_) if reads_rows => self.source.open_snapshot().await?,
+            Some(confirmed) => confirmed,
+            None => self.source.create_slot().await?,
+        };
+        let progress = Progress {
+            fingerprint: state.fingerprint.clone(),
+            timeline: state.timeline,
+            position: Position::at(boundary),
+            confirmable: boundary,
+            snapshot: reads_rows.then(SnapshotProgress::default),
+            last: LastChange { lsn: boundary, lsn_commit: boundary, xid: 0, time_us: self.clock.now_us() },
+        };
+        self.commit(&progress).await?;
+        if reads_rows { self.copy(progress).await } else { Ok(Some(progress)) }
+    }
+
+    async fn resume(&mut self, progress: Progress, state: &SourceState) -> Result<Option<Progress>, PortError> {
+        let boundary = self.source.open_snapshot().await?;
+        let mut cursor = Cursor::new(Progress { timeline: state.timeline, ..progress });
+        let snapshot = cursor.progress().snapshot.clone().unwrap_or_default();
+        if state.relation.key.is_empty() {
+            tracing::warn!(rows = snapshot.rows, "no primary key: the snapshot starts anew, rows will come twice");
+            let mut progress = cursor.into_progress();
+            progress.snapshot = Some(SnapshotProgress::default());
+            return self.from_boundary(progress, boundary).await;
+        }
+        if let Some(upper) = &snapshot.upper
+            && !self.catch_up(&mut cursor, upper, boundary).await?
+        {
+            return Ok(None);
+        }
+        self.from_boundary(cursor.into_progress(), boundary).await
+    }
+
+    async fn from_boundary(&mut self, progress: Progress, boundary: Lsn) -> Result<Option<Progress>, PortError> {
+        let mut cursor = Cursor::new(progress);
+        cursor.advance(boundary);
+        let progress = cursor.into_progress();
+        self.commit(&progress).await?;
+        self.copy(progress).await
+    }
+
+    /// Brings the rows up to `upper` from the stored position to `boundary`. Returns false if told to stop.
+    async fn catch_up(&mut self, cursor: &mut Cursor, upper: &KeyBound, boundary: Lsn) -> Result<bool, PortError> {
+        self.source.start(cursor.progress().position.commit).await?;
+        let mut events = Vec::new();
+        let mut heard_at = Instant::now();
+        loop {
+            events.clear();
+            self.source.next(WAIT, &mut events).await?;
+            let stopping = self.stop.is_cancelled();
+            for event in &events {
+                heard_at = Instant::now();
+                if self.take_below(cursor, event, upper, boundary).await? {
+                    self.commit(cursor.progress()).await?;
+                    self.source.stop().await?;
+                    return Ok(true);
+                }
+                if self.output.is_full() {
+                    self.commit(cursor.progress()).await?;
+                }
+            }
+            if stopping {
+                self.commit(cursor.progress()).await?;
+                self.source.stop().await?;
+                return Ok(false);
+            }
+            if heard_at.elapsed() > SILENCE_MAX {
+                let attempt = format!("waiting for the stream to reach the snapshot's boundary {boundary}");
+                let why = format!("the server sent nothing for {} s", SILENCE_MAX.as_secs());
+                return Err(PortError::new(ErrorKind::Retry, attempt).because(why));
+            }
+        }
+    }
+
+    /// Takes an event of a catch-up. True once the boundary is reached.
+    async fn take_below(
+        &mut self,
+        cursor: &mut Cursor,
+        event: &Event,
+        upper: &KeyBound,
+        boundary: Lsn,
+    ) -> Result<bool, PortError> {
+        match event {
+            Event::Begin(begin) if begin.commit >= boundary => return Ok(true),
+            Event::Begin(begin) => cursor.begin(*begin)?,
+            Event::Change(change) => {
+                if let Some(position) = cursor.change(change.lsn)?
+                    && let Some(part) = part_below(change, upper)
+                {
+                    self.send(part, change, cursor, position).await?;
+                }
+            }
+            Event::Commit { end } => cursor.commit(*end)?,
+            Event::Keepalive { position, .. } => return Ok(*position >= boundary),
+        }
+        Ok(false)
+    }
+
+    /// Reads the rows above the stored key at the open snapshot. Returns none if told to stop.
+    async fn copy(&mut self, mut progress: Progress) -> Result<Option<Progress>, PortError> {
+        self.gauges.in_snapshot.set(1);
+        let mut snapshot = progress.snapshot.clone().unwrap_or_default();
+        let point = progress.position.commit;
+        let mut rows = Vec::new();
+        // The last row carries a marker of its own, so one row is held back until the next one comes.
+        let mut held: Option<Tuple> = None;
+        loop {
+            rows.clear();
+            let relation = self.source.read_rows(snapshot.upper.as_ref(), &mut rows).await?;
+            let ended = rows.is_empty();
+            for row in rows.drain(..).map(Some).chain(ended.then_some(None)) {
+                let last = row.is_none();
+                let Some(ready) = std::mem::replace(&mut held, row) else { continue };
+                self.send_row(&relation, &ready, marker(snapshot.rows, last), point).await?;
+                snapshot.rows += 1;
+                if self.output.is_full() && !relation.key.is_empty() && !last {
+                    snapshot.upper = Some(key::key_of(&relation, &ready));
+                    progress.snapshot = Some(snapshot.clone());
+                    self.commit(&progress).await?;
+                }
+            }
+            if ended {
+                progress.snapshot = None;
+                self.commit(&progress).await?;
+                self.gauges.in_snapshot.set(0);
+                return Ok(Some(progress));
+            }
+            if self.stop.is_cancelled() {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn send_row(
+        &mut self,
+        relation: &Arc<Relation>,
+        row: &Tuple,
+        marker: SnapshotMarker,
+        point: Lsn,
+    ) -> Result<(), PortError> {
+        let now_us = self.clock.now_us();
+        let Self { encoder, output, gauges, .. } = self;
+        gauges.snapshot_rows.add(1);
+        if output.is_diverted_row(relation, row) {
+            return output.divert_row(encoder, relation, row, point).await;
+        }
+        let mut emit = |record: datapipe_core::port::log::Record<'_>| output.push_row(record, relation, row);
+        match encoder.encode_snapshot_row(relation, row, marker, point, now_us, &mut emit) {
+            Ok(()) => output.settle().await,
+            Err(error) => output.dead_letter_row(relation, row, point, &error).await,
+        }
+    }
+}
+
+fn marker(rows_before: u64, last: bool) -> SnapshotMarker {
+    match (rows_before, last) {
+        (_, true) => SnapshotMarker::Last,
+        (0, false) => SnapshotMarker::First,
+        _ => SnapshotMarker::True,
+    }
+}
+
+/// Which part of a change concerns the rows up to `upper`.
+fn part_below(change: &Change, upper: &KeyBound) -> Option<Part> {
+    let relation = &change.relation;
+    let below = |tuple: &Tuple| key::compare(relation, &key::key_of(relation, tuple), upper) != Ordering::Greater;
+    let old_below = |old: &OldRow| match old {
+        OldRow::Key(tuple) | OldRow::Full(tuple) => below(tuple),
+    };
+    match &change.action {
+        Action::Truncate => Some(Part::Whole),
+        Action::Insert(new) => below(new).then_some(Part::Whole),
+        Action::Delete(old) => old_below(old).then_some(Part::Whole),
+        Action::Update { old, new } => match (old.as_ref().map_or_else(|| below(new), old_below), below(new)) {
+            (true, true) => Some(Part::Whole),
+            (true, false) => Some(Part::AsDelete),
+            (false, true) => Some(Part::AsInsert),
+            (false, false) => None,
+        },
+    }
+}

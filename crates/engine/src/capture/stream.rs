@@ -1,0 +1,70 @@
+//! Streaming: events into log transactions, each ended with the progress that it makes.
+
+use datapipe_core::change::Event;
+use datapipe_core::port::PortError;
+use datapipe_core::progress::Progress;
+use tokio::time::{Duration, Instant};
+
+use super::cursor::Cursor;
+use super::{Capture, Part, WAIT};
+
+/// How often an idle position is stored at most when the server waits for it.
+const URGENT: Duration = Duration::from_secs(1);
+
+impl Capture<'_> {
+    /// Streams until told to stop.
+    pub(super) async fn stream(&mut self, progress: Progress) -> Result<(), PortError> {
+        self.source.start(progress.position.commit).await?;
+        let mut cursor = Cursor::new(progress);
+        let mut events = Vec::new();
+        let mut committed_at = Instant::now();
+        self.gauges.committed_at_us.set(self.clock.now_us());
+        loop {
+            events.clear();
+            self.source.next(WAIT.min(self.settings.heartbeat), &mut events).await?;
+            for event in &events {
+                self.take(&mut cursor, event).await?;
+                if self.output.is_full() {
+                    self.commit(cursor.progress()).await?;
+                    committed_at = Instant::now();
+                }
+            }
+            let stopping = self.stop.is_cancelled();
+            let idle_due = cursor.idle().is_some_and(|idle| {
+                let pause = if idle.urgent { URGENT.min(self.settings.heartbeat) } else { self.settings.heartbeat };
+                stopping || committed_at.elapsed() >= pause
+            });
+            let rows_due = self.output.has_records() && (stopping || !self.source.ready());
+            if idle_due && !self.output.has_records() {
+                cursor.settle_idle();
+            }
+            if idle_due || rows_due {
+                self.commit(cursor.progress()).await?;
+                committed_at = Instant::now();
+            }
+            if stopping {
+                return self.source.stop().await;
+            }
+        }
+    }
+
+    async fn take(&mut self, cursor: &mut Cursor, event: &Event) -> Result<(), PortError> {
+        match event {
+            Event::Begin(begin) => cursor.begin(*begin)?,
+            Event::Change(change) => {
+                if let Some(position) = cursor.change(change.lsn)? {
+                    self.send(Part::Whole, change, cursor, position).await?;
+                }
+            }
+            Event::Commit { end } => {
+                cursor.commit(*end)?;
+                self.gauges.received_lsn.set(end.0.cast_signed());
+            }
+            Event::Keepalive { position, urgent } => {
+                cursor.keepalive(*position, *urgent);
+                self.gauges.received_lsn.set(position.0.cast_signed());
+            }
+        }
+        Ok(())
+    }
+}
