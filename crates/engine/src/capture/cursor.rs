@@ -108,11 +108,6 @@ impl Cursor {
             last_commit: self.progress.last.lsn_commit,
         }
     }
-
-    /// Where the open transaction's commit record starts.
-    pub(super) fn open_commit(&self) -> Option<Lsn> {
-        self.open.map(|open| open.begin.commit)
-    }
 }
 
 fn out_of_order(what: &str) -> PortError {

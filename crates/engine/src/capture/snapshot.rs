@@ -22,7 +22,7 @@ use super::{Capture, Part, SnapshotMode, Start, WAIT};
 
 /// How long the server may take to say that it has sent everything before a new snapshot's boundary, while it sends
 /// nothing at all.
-const SILENCE_MAX: Duration = Duration::from_secs(120);
+const SILENCE_MAX: Duration = Duration::from_mins(2);
 
 impl Capture<'_> {
     pub(super) async fn run(&mut self, start: Start, state: &SourceState) -> Result<(), PortError> {
@@ -65,17 +65,17 @@ impl Capture<'_> {
             tracing::warn!(rows = snapshot.rows, "no primary key: the snapshot starts anew, rows will come twice");
             let mut progress = cursor.into_progress();
             progress.snapshot = Some(SnapshotProgress::default());
-            return self.from_boundary(progress, boundary).await;
+            return self.go_on_from(progress, boundary).await;
         }
         if let Some(upper) = &snapshot.upper
             && !self.catch_up(&mut cursor, upper, boundary).await?
         {
             return Ok(None);
         }
-        self.from_boundary(cursor.into_progress(), boundary).await
+        self.go_on_from(cursor.into_progress(), boundary).await
     }
 
-    async fn from_boundary(&mut self, progress: Progress, boundary: Lsn) -> Result<Option<Progress>, PortError> {
+    async fn go_on_from(&mut self, progress: Progress, boundary: Lsn) -> Result<Option<Progress>, PortError> {
         let mut cursor = Cursor::new(progress);
         cursor.advance(boundary);
         let progress = cursor.into_progress();
