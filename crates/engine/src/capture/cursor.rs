@@ -20,7 +20,7 @@ struct Open {
     index: u64,
 }
 
-/// A position that an idle stream has reached, and that no progress record holds yet.
+/// A position that an idle stream has reached. Storing it again, unchanged, is the heartbeat of a quiet server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Idle {
     pub(super) position: Lsn,
@@ -74,7 +74,8 @@ impl Cursor {
     }
 
     pub(super) fn keepalive(&mut self, position: Lsn, urgent: bool) {
-        if self.open.is_none() && position > self.progress.confirmable {
+        if self.open.is_none() && position >= self.progress.confirmable {
+            let urgent = urgent && position > self.progress.confirmable;
             let urgent = urgent || self.idle.is_some_and(|idle| idle.urgent);
             self.idle = Some(Idle { position, urgent });
         }

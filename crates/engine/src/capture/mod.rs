@@ -13,7 +13,7 @@ mod stream;
 
 use std::time::Duration;
 
-use datapipe_core::change::Change;
+use datapipe_core::change::{Action, Change};
 use datapipe_core::envelope::{Encoder, EnvelopeSettings};
 use datapipe_core::lsn::Position;
 use datapipe_core::port::clock::Clock;
@@ -40,6 +40,8 @@ pub struct CaptureSettings {
     pub offsets_topic: String,
     /// The progress record's key.
     pub offsets_key: Vec<u8>,
+    /// Whether a TRUNCATE becomes a record.
+    pub truncates: bool,
     /// What to do about rows that are there before the first start.
     pub snapshot: SnapshotMode,
     /// Copy a table without a primary key in one go that starts anew when it is interrupted.
@@ -116,6 +118,9 @@ impl Capture<'_> {
         cursor: &Cursor,
         position: Position,
     ) -> Result<(), PortError> {
+        if change.action == Action::Truncate && !self.settings.truncates {
+            return Ok(());
+        }
         let now_us = self.clock.now_us();
         let transaction = cursor.transaction();
         let Self { encoder, output, .. } = self;
