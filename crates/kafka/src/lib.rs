@@ -1,1 +1,24 @@
-//! datapipe-kafka
+//! The adapter for Apache Kafka: the log between capture and delivery, and Kafka Connect's internal topics.
+//!
+//! It speaks to a broker of version 3 or 4 by librdkafka and implements the ports
+//! [`TransactionalLog`](datapipe_core::port::log::TransactionalLog),
+//! [`LogReader`](datapipe_core::port::log::LogReader) and
+//! [`ConnectStore`](datapipe_core::port::connect::ConnectStore). It knows nothing of PostgreSQL, of objects, or of
+//! what the records mean.
+//!
+//! Blocking calls of librdkafka run on tokio's blocking threads, clients are destroyed in the background, and every
+//! queue is bounded in bytes.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod client;
+mod config;
+mod error;
+mod murmur2;
+mod producer;
+mod tail;
+pub mod topics;
+
+pub use config::{ConfigError, KafkaConfig};
+pub use error::Cause;
+pub use murmur2::{murmur2, partition_of};
+pub use producer::{ProducerSettings, TransactionalProducer};

@@ -1,0 +1,207 @@
+//! Topics: creating what is missing, comparing what exists.
+
+use std::collections::BTreeMap;
+
+use datapipe_core::port::{ErrorKind, PortError};
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::client::{Background, REQUEST_TIMEOUT, blocking};
+use crate::config::KafkaConfig;
+use crate::error::{code_error, plain, port_error};
+
+/// A topic as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// Its name.
+    pub name: String,
+    /// Its partitions; at least 1.
+    pub partitions: i32,
+    /// Its replicas; -1 takes the broker's default.
+    pub replication: i32,
+    /// Configurations that differ from the broker's defaults, as `cleanup.policy`.
+    pub configs: BTreeMap<String, String>,
+}
+
+impl TopicSpec {
+    /// A topic with the broker's defaults.
+    pub fn new(name: impl Into<String>, partitions: i32, replication: i32) -> Self {
+        Self { name: name.into(), partitions, replication, configs: BTreeMap::new() }
+    }
+
+    /// A compacted topic, as Kafka Connect's internal ones.
+    pub fn compacted(name: impl Into<String>, partitions: i32, replication: i32) -> Self {
+        Self::new(name, partitions, replication).with("cleanup.policy", "compact")
+    }
+
+    /// Adds a configuration.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.configs.insert(key.into(), value.into());
+        self
+    }
+}
+
+/// What [`ensure`] found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopicReport {
+    /// Topics that were created.
+    pub created: Vec<String>,
+    /// Topics that were there already.
+    pub existing: Vec<String>,
+    /// Existing topics that differ from what they should be, where it may be on purpose.
+    pub differing: Vec<TopicDifference>,
+}
+
+/// One difference between an existing topic and what it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicDifference {
+    /// The topic.
+    pub topic: String,
+    /// What differs: `partitions`, or a configuration's key.
+    pub what: String,
+    /// What it should be.
+    pub wanted: String,
+    /// What it is.
+    pub found: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// Creates the topics that are missing, and compares those that exist.
+///
+/// A topic whose `cleanup.policy` would lose records that datapipe needs, or one with too many partitions for its
+/// use as a single log (wanted 1), is refused; every other difference is reported and left alone.
+pub async fn ensure(config: &KafkaConfig, specs: &[TopicSpec]) -> Result<TopicReport, PortError> {
+    let attempt = || format!("ensuring {} topics", specs.len());
+    let admin: Background<AdminClient<DefaultClientContext>> =
+        config.client().create().map(Background::new).map_err(|error: KafkaError| port_error(attempt(), &error))?;
+    let mut report = TopicReport::default();
+    let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).operation_timeout(Some(REQUEST_TIMEOUT));
+    let topics: Vec<NewTopic<'_>> = specs.iter().map(new_topic).collect();
+    let results = admin.create_topics(&topics, &options).await.map_err(|error| port_error(attempt(), &error))?;
+    for (spec, result) in specs.iter().zip(results) {
+        match result {
+            Ok(_) => report.created.push(spec.name.clone()),
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => report.existing.push(spec.name.clone()),
+            Err((_, code)) => return Err(uncreated(spec, code)),
+        }
+    }
+    let existing: Vec<&TopicSpec> = specs.iter().filter(|spec| report.existing.contains(&spec.name)).collect();
+    if !existing.is_empty() {
+        let partitions = partition_counts(config, &existing).await?;
+        let configs = describe(&admin, &existing, &options).await?;
+        for ((spec, partitions), found) in existing.iter().zip(partitions).zip(&configs) {
+            compare(spec, partitions, found.as_ref(), &mut report.differing);
+        }
+        refuse_dangerous(specs, &report.differing)?;
+    }
+    Ok(report)
+}
+
+fn new_topic(spec: &TopicSpec) -> NewTopic<'_> {
+    let topic = NewTopic::new(&spec.name, spec.partitions, TopicReplication::Fixed(spec.replication));
+    spec.configs.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+}
+
+fn uncreated(spec: &TopicSpec, code: RDKafkaErrorCode) -> PortError {
+    let TopicSpec { name, partitions, replication, configs } = spec;
+    let error = code_error(format!("creating topic {name}"), code);
+    if error.kind() != ErrorKind::Refused {
+        return error;
+    }
+    let configs: String = configs.iter().map(|(key, value)| format!(" --config {key}={value}")).collect();
+    error.hint(format!(
+        "create it yourself: kafka-topics.sh --create --topic {name} --partitions {partitions} \
+         --replication-factor {replication}{configs}; a replication factor above the number of brokers is refused"
+    ))
+}
+
+async fn partition_counts(config: &KafkaConfig, specs: &[&TopicSpec]) -> Result<Vec<i32>, PortError> {
+    let (config, names) = (config.clone(), specs.iter().map(|spec| spec.name.clone()).collect::<Vec<_>>());
+    blocking("counting partitions", move || names.iter().map(|name| crate::tail::partitions(&config, name)).collect())
+        .await
+}
+
+async fn describe(
+    admin: &AdminClient<DefaultClientContext>,
+    specs: &[&TopicSpec],
+    options: &AdminOptions,
+) -> Result<Vec<Option<ConfigResource>>, PortError> {
+    let resources: Vec<ResourceSpecifier<'_>> = specs.iter().map(|spec| ResourceSpecifier::Topic(&spec.name)).collect();
+    let found = admin
+        .describe_configs(&resources, options)
+        .await
+        .map_err(|error| port_error("describing the configuration of topics", &error))?;
+    // A right that is missing makes the comparison incomplete, not the topic unusable.
+    Ok(found.into_iter().map(Result::ok).collect())
+}
+
+fn compare(spec: &TopicSpec, partitions: i32, found: Option<&ConfigResource>, differing: &mut Vec<TopicDifference>) {
+    let name = &spec.name;
+    if partitions != spec.partitions {
+        differing.push(TopicDifference {
+            topic: name.clone(),
+            what: "partitions".to_owned(),
+            wanted: spec.partitions.to_string(),
+            found: partitions.to_string(),
+            hint: "partitions of a topic cannot be taken away, and adding some moves keys: recreate it while it is empty, or set this number".to_owned(),
+        });
+    }
+    let Some(found) = found else { return };
+    for (key, wanted) in &spec.configs {
+        let value = found.get(key).and_then(|entry| entry.value.clone()).unwrap_or_default();
+        if value != *wanted {
+            differing.push(TopicDifference {
+                topic: name.clone(),
+                what: key.clone(),
+                wanted: wanted.clone(),
+                found: value,
+                hint: format!("kafka-configs.sh --alter --entity-type topics --entity-name {name} --add-config {key}={wanted}"),
+            });
+        }
+    }
+}
+
+fn refuse_dangerous(specs: &[TopicSpec], differing: &[TopicDifference]) -> Result<(), PortError> {
+    let dangerous = differing.iter().find(|difference| {
+        let single = specs.iter().any(|spec| spec.name == difference.topic && spec.partitions == 1);
+        difference.what == "cleanup.policy" || (difference.what == "partitions" && single)
+    });
+    match dangerous {
+        None => Ok(()),
+        Some(TopicDifference { topic, what, wanted, found, hint }) => {
+            let cause = format!("its {what} is {found}, where {wanted} is needed to lose nothing");
+            Err(plain(ErrorKind::Refused, format!("using the existing topic {topic}"), cause).hint(hint.clone()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn difference(topic: &str, what: &str) -> TopicDifference {
+        let text = || "x".to_owned();
+        TopicDifference { topic: topic.to_owned(), what: what.to_owned(), wanted: text(), found: text(), hint: "do y".to_owned() }
+    }
+
+    #[test]
+    fn what_loses_records_is_refused_and_the_rest_reported() {
+        let specs = [TopicSpec::compacted("configs", 1, 1), TopicSpec::compacted("offsets", 25, 1)];
+        for harmless in [difference("offsets", "partitions"), difference("configs", "retention.ms")] {
+            refuse_dangerous(&specs, &[harmless]).unwrap();
+        }
+        for dangerous in [difference("configs", "partitions"), difference("offsets", "cleanup.policy")] {
+            let error = refuse_dangerous(&specs, &[dangerous]).unwrap_err();
+            assert_eq!((error.kind(), error.next_step()), (ErrorKind::Refused, Some("do y")));
+        }
+    }
+
+    #[test]
+    fn a_refused_topic_comes_with_the_command() {
+        let error = uncreated(&TopicSpec::compacted("t", 3, 2), RDKafkaErrorCode::InvalidReplicationFactor);
+        assert!(error.report().contains("--topic t --partitions 3 --replication-factor 2 --config cleanup.policy=compact"));
+    }
+}
