@@ -1,0 +1,21 @@
+//! The contract on the embedded S3 server.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod contract;
+
+use datapipe_core::Secret;
+use datapipe_embedded::{Progress, S3Server};
+use datapipe_s3::{Credentials, S3Config};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_server_keeps_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = S3Server::start(folder.path(), &Progress::silent()).await.unwrap();
+    server.create_bucket("contract").await.unwrap();
+    let credentials = Credentials::new(Secret::new(server.access_key()), Secret::new(server.secret_key()));
+    let mut config = S3Config::new(server.region(), "contract", credentials);
+    config.endpoint = Some(server.endpoint());
+    config.path_style = true;
+    contract::keeps_the_contract(&config).await;
+}
