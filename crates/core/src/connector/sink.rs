@@ -1,0 +1,252 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::reader::Reader;
+use super::{ConfigProblem, ConfigSecret, known};
+use crate::port::connect::ConfigMap;
+use crate::table::Compression;
+
+const CLASS: &str = "io.aiven.kafka.connect.s3.AivenKafkaConnectS3SinkConnector";
+const FILTER: &str = "org.apache.kafka.connect.transforms.Filter";
+const IS_TOMBSTONE: &str = "org.apache.kafka.connect.transforms.predicates.RecordIsTombstone";
+const JSON_CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
+
+/// The part of `file.name.template` between the table's folder and the ending.
+const TEMPLATE: &str = "year={{timestamp:unit=yyyy}}/month={{timestamp:unit=MM}}/day={{timestamp:unit=dd}}/\
+                        hour={{timestamp:unit=HH}}/{{topic}}-{{partition:padding=true}}-{{start_offset:padding=true}}";
+
+/// A sink connector: Aiven's S3 sink, as far as the native worker serves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkConfig {
+    /// `name`: the connector.
+    pub name: String,
+    /// The only topic in `topics`.
+    pub topic: String,
+    /// `aws.s3.endpoint`; none for AWS's own endpoint of the region.
+    pub endpoint: Option<String>,
+    /// `aws.s3.region`
+    pub region: String,
+    /// `aws.s3.bucket.name`
+    pub bucket: String,
+    /// `datapipe.s3.path.style`: the bucket stands in the path, not in the host's name. Without the key it does if an
+    /// endpoint is set, as with Aiven's sink.
+    pub path_style: bool,
+    /// `aws.access.key.id`
+    pub access_key_id: ConfigSecret,
+    /// `aws.secret.access.key`
+    pub secret_access_key: ConfigSecret,
+    /// What every object's key starts with, up to the `year=` folder: `table=users/`. From `aws.s3.prefix` and
+    /// `file.name.template`.
+    pub prefix: String,
+    /// What every object's key ends with: `.jsonl.gz`. From `file.name.template`.
+    pub suffix: String,
+    /// `file.compression.type`
+    pub compression: Compression,
+    /// `file.max.records`: the most rows of an object; without it, or with 0, no limit.
+    pub rows_max: u64,
+    /// `datapipe.object.max.bytes`: the most bytes of an object before compression; 64 MiB without it.
+    pub bytes_max: u64,
+    /// `datapipe.object.max.age.ms`: the greatest age of an object's first row when it is written; 60 s without it.
+    pub age_max: Duration,
+    /// `errors.deadletterqueue.topic.name`; none with `errors.tolerance=none`.
+    pub dead_letter_topic: Option<String>,
+    /// Keys that were given and change nothing here.
+    pub ignored: Vec<String>,
+}
+
+impl SinkConfig {
+    /// The consumer group, as Kafka Connect names it.
+    pub fn group(&self) -> String {
+        format!("connect-{}", self.name)
+    }
+
+    /// Reads a connector's configuration; all problems at once.
+    pub fn from_map(map: &ConfigMap) -> Result<Self, Vec<ConfigProblem>> {
+        let mut reader = Reader::new(map);
+        for (key, absent, served) in CHECKED {
+            reader.one_of(key, absent, served);
+        }
+        let dynamic = tombstone_filter(&mut reader);
+        let (prefix, suffix) = layout(&mut reader);
+        let endpoint = reader.optional("aws.s3.endpoint").map(str::to_owned);
+        let rows_max = reader.number("file.max.records", 0, 0..=i32::MAX.unsigned_abs().into(), "rows");
+        let age_max_ms = reader.number("datapipe.object.max.age.ms", 60_000, 100..=86_400_000, "milliseconds");
+        let config = Self {
+            name: reader.required("name", "s3-sink-users-connector").to_owned(),
+            topic: topic(&mut reader),
+            path_style: reader.boolean("datapipe.s3.path.style", endpoint.is_some()),
+            endpoint,
+            region: reader.required("aws.s3.region", "us-east-1").to_owned(),
+            bucket: reader.required("aws.s3.bucket.name", "cdc").to_owned(),
+            access_key_id: reader.secret("aws.access.key.id"),
+            secret_access_key: reader.secret("aws.secret.access.key"),
+            prefix,
+            suffix,
+            compression: match reader.one_of("file.compression.type", "gzip", &["gzip", "none"]) {
+                "none" => Compression::None,
+                _ => Compression::Gzip,
+            },
+            rows_max: if rows_max == 0 { u64::MAX } else { rows_max },
+            bytes_max: reader.number("datapipe.object.max.bytes", 64 << 20, 1024..=5 << 30, "bytes"),
+            age_max: Duration::from_millis(age_max_ms),
+            dead_letter_topic: dead_letter_topic(&mut reader),
+            ignored: Vec::new(),
+        };
+        let ignored = reader.finish(&known::SINK, &dynamic)?;
+        Ok(Self { ignored, ..config })
+    }
+
+    /// The configuration as Kafka Connect takes it.
+    pub fn to_map(&self) -> ConfigMap {
+        let mut map: ConfigMap = FIXED.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let compression = match self.compression {
+            Compression::None => "none",
+            Compression::Gzip => "gzip",
+        };
+        let rows_max = if self.rows_max == u64::MAX { 0 } else { self.rows_max };
+        let values = [
+            ("name", self.name.clone()),
+            ("topics", self.topic.clone()),
+            ("aws.s3.region", self.region.clone()),
+            ("aws.s3.bucket.name", self.bucket.clone()),
+            ("aws.access.key.id", self.access_key_id.to_text()),
+            ("aws.secret.access.key", self.secret_access_key.to_text()),
+            ("file.name.template", format!("{}{TEMPLATE}{}", self.prefix, self.suffix)),
+            ("file.compression.type", compression.to_owned()),
+            ("file.max.records", rows_max.to_string()),
+            ("datapipe.object.max.bytes", self.bytes_max.to_string()),
+            ("datapipe.object.max.age.ms", self.age_max.as_millis().to_string()),
+            ("errors.tolerance", if self.dead_letter_topic.is_some() { "all" } else { "none" }.to_owned()),
+        ];
+        map.extend(values.map(|(key, value)| (key.to_owned(), value)));
+        if let Some(endpoint) = &self.endpoint {
+            map.insert("aws.s3.endpoint".to_owned(), endpoint.clone());
+        }
+        if self.path_style != self.endpoint.is_some() {
+            map.insert("datapipe.s3.path.style".to_owned(), self.path_style.to_string());
+        }
+        if let Some(topic) = &self.dead_letter_topic {
+            map.insert("errors.deadletterqueue.topic.name".to_owned(), topic.clone());
+            map.insert("errors.deadletterqueue.context.headers.enable".to_owned(), "true".to_owned());
+        }
+        map
+    }
+}
+
+/// What is the same for every table.
+const FIXED: &[(&str, &str)] = &[
+    ("connector.class", CLASS),
+    ("tasks.max", "1"),
+    ("file.name.timestamp.source", "EVENT"),
+    ("file.name.timestamp.timezone", "UTC"),
+    ("format.output.type", "jsonl"),
+    ("format.output.fields", "value"),
+    ("format.output.envelope", "false"),
+    ("transforms", "dropTombstone"),
+    ("transforms.dropTombstone.type", FILTER),
+    ("transforms.dropTombstone.predicate", "isTombstone"),
+    ("predicates", "isTombstone"),
+    ("predicates.isTombstone.type", IS_TOMBSTONE),
+    ("key.converter", JSON_CONVERTER),
+    ("key.converter.schemas.enable", "false"),
+    ("value.converter", JSON_CONVERTER),
+    ("value.converter.schemas.enable", "false"),
+    ("consumer.override.auto.offset.reset", "earliest"),
+    ("consumer.override.isolation.level", "read_committed"),
+    ("consumer.override.max.poll.records", "500"),
+];
+
+/// Keys whose only served value is one, with what the sink or Connect takes if they are absent.
+const CHECKED: &[(&str, &str, &[&str])] = &[
+    ("connector.class", "", &[CLASS, "AivenKafkaConnectS3SinkConnector"]),
+    ("tasks.max", "1", &["1"]),
+    ("file.name.timestamp.source", "WALLCLOCK", &["EVENT"]),
+    ("file.name.timestamp.timezone", "Z", &["UTC", "Z"]),
+    ("format.output.type", "csv", &["jsonl"]),
+    ("format.output.fields", "value", &["value"]),
+    ("format.output.envelope", "true", &["false"]),
+    ("key.converter", JSON_CONVERTER, &[JSON_CONVERTER]),
+    ("key.converter.schemas.enable", "false", &["false"]),
+    ("value.converter", JSON_CONVERTER, &[JSON_CONVERTER]),
+    ("value.converter.schemas.enable", "false", &["false"]),
+    ("consumer.override.auto.offset.reset", "earliest", &["earliest"]),
+    ("consumer.override.isolation.level", "read_committed", &["read_committed"]),
+];
+
+fn topic(reader: &mut Reader<'_>) -> String {
+    let topics = reader.required("topics", "cdc.public.users");
+    if topics.contains(',') {
+        let why = format!("{topics:?} is more than one topic; one native worker serves one table");
+        reader.problem("topics", why, "set one, and give each other topic a sink of its own");
+    }
+    topics.to_owned()
+}
+
+/// The folder before `year=` and the ending; between them only the contract's layout is served.
+fn layout(reader: &mut Reader<'_>) -> (String, String) {
+    const KEY: &str = "file.name.template";
+    let folder = reader.optional("aws.s3.prefix").unwrap_or_default();
+    let example = format!("table=users/{TEMPLATE}.jsonl.gz");
+    let template = reader.required(KEY, &example);
+    match template.split_once(TEMPLATE) {
+        Some((prefix, suffix)) if !prefix.contains("{{") && !suffix.contains("{{") => {
+            (format!("{folder}{prefix}"), suffix.to_owned())
+        }
+        _ => {
+            if !template.is_empty() {
+                let why = format!("{template:?} is not the contract's layout");
+                reader.problem(
+                    KEY,
+                    why,
+                    format!("set a folder, then {TEMPLATE:?}, then an ending such as \".jsonl.gz\""),
+                );
+            }
+            (String::new(), String::new())
+        }
+    }
+}
+
+/// Tombstones hold no row. The reference drops them by a transform, under names of the author's choice; anything
+/// else that transforms is not served. Returns the keys that were taken.
+fn tombstone_filter(reader: &mut Reader<'_>) -> BTreeSet<String> {
+    let fix = format!(
+        "set transforms=dropTombstone, transforms.dropTombstone.type={FILTER}, \
+                       transforms.dropTombstone.predicate=isTombstone, predicates=isTombstone, \
+                       predicates.isTombstone.type={IS_TOMBSTONE}"
+    );
+    let transform = reader.optional("transforms").unwrap_or_default();
+    let predicate = reader.optional("predicates").unwrap_or_default();
+    let keys = [
+        (format!("transforms.{transform}.type"), FILTER),
+        (format!("transforms.{transform}.predicate"), predicate),
+        (format!("predicates.{predicate}.type"), IS_TOMBSTONE),
+    ];
+    let filters = keys.iter().all(|(key, value)| reader.dynamic(key) == Some(*value));
+    if transform.is_empty() {
+        reader.problem("transforms", "is missing, so tombstones would be written as empty lines", fix);
+    } else if !filters {
+        reader.problem(
+            "transforms",
+            format!("{transform:?} is not the one transform that is served, the filter of tombstones"),
+            fix,
+        );
+    }
+    keys.into_iter().map(|(key, _)| key).collect()
+}
+
+fn dead_letter_topic(reader: &mut Reader<'_>) -> Option<String> {
+    let topic = reader.optional("errors.deadletterqueue.topic.name").map(str::to_owned);
+    let tolerance = reader.one_of("errors.tolerance", "none", &["none", "all"]);
+    if tolerance == "none" {
+        return None;
+    }
+    if topic.is_none() {
+        let fix = "set it, as in \"connect-dlq-users\", or errors.tolerance=none";
+        reader.problem(
+            "errors.deadletterqueue.topic.name",
+            "is missing, so with errors.tolerance=all rows would be dropped unseen",
+            fix,
+        );
+    }
+    topic
+}

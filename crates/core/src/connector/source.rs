@@ -1,0 +1,222 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::reader::Reader;
+use super::{ConfigProblem, ConfigSecret, known};
+use crate::port::connect::ConfigMap;
+use crate::table::SnapshotMode;
+
+const CLASS: &str = "io.debezium.connector.postgresql.PostgresConnector";
+const JSON_CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
+
+/// The default of Debezium is no heartbeat at all, and then an idle table's log is never released.
+const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(10);
+
+/// A source connector: Debezium's PostgreSQL connector, as far as the native worker serves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceConfig {
+    /// `name`: the connector.
+    pub name: String,
+    /// `database.hostname`
+    pub host: String,
+    /// `database.port`
+    pub port: u16,
+    /// `database.dbname`
+    pub database: String,
+    /// `database.user`
+    pub user: String,
+    /// `database.password`; none if the server asks for none.
+    pub password: Option<ConfigSecret>,
+    /// `topic.prefix`: the topic is `{prefix}.{schema}.{table}`, and envelopes carry it as `source.name`.
+    pub topic_prefix: String,
+    /// The schema in `table.include.list`.
+    pub schema: String,
+    /// The only table in `table.include.list`.
+    pub table: String,
+    /// `slot.name`
+    pub slot: String,
+    /// `publication.name`
+    pub publication: String,
+    /// `snapshot.mode`
+    pub snapshot: SnapshotMode,
+    /// `tombstones.on.delete`
+    pub tombstones: bool,
+    /// False if `skipped.operations` holds `t`, which is Debezium's default.
+    pub truncates: bool,
+    /// `heartbeat.interval.ms`, 1 s to 1 h; without it, or with 0, 10 s.
+    pub heartbeat: Duration,
+    /// `max.batch.size`: the most rows handed on at once.
+    pub batch_rows_max: u32,
+    /// `max.queue.size.in.bytes`: the most bytes that wait for Kafka; without it, or with 0, 16 MiB.
+    pub queue_bytes_max: u64,
+    /// `datapipe.errors.deadletterqueue.topic.name`: where rows go that cannot be encoded or are too large; without
+    /// it such a row stops the table. Kafka Connect has dead letters for sinks only.
+    pub dead_letter_topic: Option<String>,
+    /// Keys that were given and change nothing here.
+    pub ignored: Vec<String>,
+}
+
+impl SourceConfig {
+    /// The data topic.
+    pub fn topic(&self) -> String {
+        format!("{}.{}.{}", self.topic_prefix, self.schema, self.table)
+    }
+
+    /// Reads a connector's configuration; all problems at once.
+    pub fn from_map(map: &ConfigMap) -> Result<Self, Vec<ConfigProblem>> {
+        let mut reader = Reader::new(map);
+        check_fixed(&mut reader);
+        let (schema, table) = table(&mut reader);
+        let heartbeat = reader.number("heartbeat.interval.ms", 10_000, 0..=3_600_000, "milliseconds");
+        let queue_bytes_max = reader.number("max.queue.size.in.bytes", 16 << 20, 0..=1 << 30, "bytes");
+        let config = Self {
+            name: reader.required("name", "postgres-cdc-users-connector").to_owned(),
+            host: reader.required("database.hostname", "localhost").to_owned(),
+            port: reader.number("database.port", 5432, 1..=65_535, "a port"),
+            database: reader.required("database.dbname", "shop").to_owned(),
+            user: reader.required("database.user", "cdc").to_owned(),
+            password: reader.optional("database.password").map(ConfigSecret::from_text),
+            topic_prefix: reader.required("topic.prefix", "cdc").to_owned(),
+            schema,
+            table,
+            slot: reader.required("slot.name", "debezium_slot_users").to_owned(),
+            publication: reader.required("publication.name", "dbz_publication_users").to_owned(),
+            snapshot: match reader.one_of("snapshot.mode", "initial", &["initial", "no_data"]) {
+                "no_data" => SnapshotMode::NoData,
+                _ => SnapshotMode::Initial,
+            },
+            tombstones: reader.boolean("tombstones.on.delete", true),
+            truncates: reader.one_of("skipped.operations", "t", &["none", "t"]) == "none",
+            heartbeat: if heartbeat == 0 { HEARTBEAT_DEFAULT } else { Duration::from_millis(heartbeat.max(1000)) },
+            batch_rows_max: reader.number("max.batch.size", 2048, 1..=1_000_000, "rows"),
+            queue_bytes_max: if queue_bytes_max == 0 { 16 << 20 } else { queue_bytes_max.max(1 << 20) },
+            dead_letter_topic: reader.optional("datapipe.errors.deadletterqueue.topic.name").map(str::to_owned),
+            ignored: Vec::new(),
+        };
+        let ignored = reader.finish(&known::SOURCE, &BTreeSet::new())?;
+        Ok(Self { ignored, ..config })
+    }
+
+    /// The configuration as Kafka Connect takes it. It runs the same under Debezium: `lsn.flush.mode=connector`
+    /// keeps the slot behind the stored offsets, and the heartbeat's query moves an idle slot on.
+    pub fn to_map(&self) -> ConfigMap {
+        let millis = |duration: Duration| duration.as_millis().to_string();
+        let mut map: ConfigMap = FIXED.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let snapshot = match self.snapshot {
+            SnapshotMode::Initial => "initial",
+            SnapshotMode::NoData => "no_data",
+        };
+        let heartbeat_query = format!("SELECT pg_logical_emit_message(false, 'datapipe', '{}')", self.slot);
+        let heartbeat_prefix = format!("__debezium-heartbeat-{}", crate::convention::slug(&self.table));
+        let values = [
+            ("name", self.name.clone()),
+            ("database.hostname", self.host.clone()),
+            ("database.port", self.port.to_string()),
+            ("database.dbname", self.database.clone()),
+            ("database.user", self.user.clone()),
+            ("topic.prefix", self.topic_prefix.clone()),
+            ("table.include.list", format!("{}.{}", self.schema, self.table)),
+            ("slot.name", self.slot.clone()),
+            ("publication.name", self.publication.clone()),
+            ("snapshot.mode", snapshot.to_owned()),
+            ("tombstones.on.delete", self.tombstones.to_string()),
+            ("skipped.operations", if self.truncates { "none" } else { "t" }.to_owned()),
+            ("heartbeat.interval.ms", millis(self.heartbeat)),
+            ("heartbeat.action.query", heartbeat_query),
+            ("topic.heartbeat.prefix", heartbeat_prefix),
+            ("max.batch.size", self.batch_rows_max.to_string()),
+            ("max.queue.size", (u64::from(self.batch_rows_max) * 4).to_string()),
+            ("max.queue.size.in.bytes", self.queue_bytes_max.to_string()),
+        ];
+        map.extend(values.map(|(key, value)| (key.to_owned(), value)));
+        let optional = [
+            ("database.password", self.password.as_ref().map(ConfigSecret::to_text)),
+            ("datapipe.errors.deadletterqueue.topic.name", self.dead_letter_topic.clone()),
+        ];
+        map.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+        map
+    }
+}
+
+/// What is the same for every table.
+const FIXED: &[(&str, &str)] = &[
+    ("connector.class", CLASS),
+    ("tasks.max", "1"),
+    ("plugin.name", "pgoutput"),
+    ("publication.autocreate.mode", "disabled"),
+    ("decimal.handling.mode", "string"),
+    ("time.precision.mode", "isostring"),
+    ("lsn.flush.mode", "connector"),
+    ("exactly.once.support", "required"),
+    ("transaction.boundary", "poll"),
+    ("errors.tolerance", "none"),
+    ("key.converter", JSON_CONVERTER),
+    ("key.converter.schemas.enable", "false"),
+    ("value.converter", JSON_CONVERTER),
+    ("value.converter.schemas.enable", "false"),
+];
+
+/// Keys whose only served value is one, with what Debezium or Connect takes if they are absent.
+const CHECKED: &[(&str, &str, &[&str])] = &[
+    ("connector.class", "", &[CLASS, "PostgresConnector"]),
+    ("tasks.max", "1", &["1"]),
+    ("plugin.name", "decoderbufs", &["pgoutput"]),
+    ("publication.autocreate.mode", "all_tables", &["disabled"]),
+    ("decimal.handling.mode", "precise", &["string"]),
+    ("time.precision.mode", "adaptive", &["isostring"]),
+    ("interval.handling.mode", "numeric", &["numeric"]),
+    ("binary.handling.mode", "bytes", &["bytes"]),
+    ("hstore.handling.mode", "json", &["json"]),
+    ("unavailable.value.placeholder", "__debezium_unavailable_value", &["__debezium_unavailable_value"]),
+    ("schema.name.adjustment.mode", "none", &["none"]),
+    ("field.name.adjustment.mode", "none", &["none"]),
+    ("lsn.flush.mode", "connector", &["connector"]),
+    ("flush.lsn.source", "true", &["true"]),
+    ("errors.tolerance", "none", &["none"]),
+    ("key.converter", JSON_CONVERTER, &[JSON_CONVERTER]),
+    ("key.converter.schemas.enable", "false", &["false"]),
+    ("value.converter", JSON_CONVERTER, &[JSON_CONVERTER]),
+    ("value.converter.schemas.enable", "false", &["false"]),
+    ("topic.delimiter", ".", &["."]),
+    (
+        "topic.naming.strategy",
+        "io.debezium.schema.SchemaTopicNamingStrategy",
+        &["io.debezium.schema.SchemaTopicNamingStrategy"],
+    ),
+    ("provide.transaction.metadata", "false", &["false"]),
+    ("include.unknown.datatypes", "false", &["false"]),
+    ("skip.messages.without.change", "false", &["false"]),
+    ("slot.drop.on.stop", "false", &["false"]),
+    ("slot.failover", "false", &["false"]),
+    ("publish.via.partition.root", "false", &["false"]),
+    ("database.sslmode", "prefer", &["prefer", "disable", "allow"]),
+    ("read.only", "false", &["false"]),
+    ("transforms", "", &[""]),
+    ("predicates", "", &[""]),
+];
+
+fn check_fixed(reader: &mut Reader<'_>) {
+    for (key, absent, served) in CHECKED {
+        reader.one_of(key, absent, served);
+    }
+}
+
+/// `table.include.list` is a list of regular expressions for Debezium; here it is one table, its dot plain or
+/// escaped.
+fn table(reader: &mut Reader<'_>) -> (String, String) {
+    const KEY: &str = "table.include.list";
+    let text = reader.required(KEY, "public.users");
+    if text.is_empty() {
+        return (String::new(), String::new());
+    }
+    let plain = text.replace("\\.", ".");
+    let word = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_');
+    match plain.split_once('.') {
+        Some((schema, table)) if word(schema) && word(table) => (schema.to_owned(), table.to_owned()),
+        _ => {
+            let why = format!("{text:?} is not one table with its schema; one native worker serves one table");
+            reader.problem(KEY, why, "set one, as in \"public.users\", and give each other table a worker of its own");
+            (String::new(), String::new())
+        }
+    }
+}

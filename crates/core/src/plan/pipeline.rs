@@ -1,0 +1,310 @@
+//! One table's part of the plan.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{PostgresPlan, Problem, S3Plan};
+use crate::connector::{ConfigSecret, SinkConfig, SourceConfig};
+use crate::convention::Names;
+use crate::port::connect::ConfigMap;
+use crate::settings::{ByteSize, Role, Settings, SinkSettings, SourceSettings, Span, WorkerSettings};
+use crate::table::{Compression, Sink, Source, Table, TablePipeline, Topic, Worker, WorkerKind};
+
+/// One table's pipeline, complete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PipelinePlan {
+    /// All its names.
+    pub names: Names,
+    /// The table's schema.
+    pub schema: String,
+    /// The primary key's columns.
+    pub key: Vec<String>,
+    /// The port of the worker's REST interface.
+    pub port: u16,
+    /// What serves it.
+    pub worker: Worker,
+    /// The publication to be made if it is missing.
+    pub publication: PublicationPlan,
+    /// The topics to be made if they are missing.
+    pub topics: Vec<TopicPlan>,
+    /// Its connectors: the source, then the sink.
+    pub connectors: Vec<ConnectorPlan>,
+}
+
+/// A publication.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PublicationPlan {
+    /// Its name.
+    pub name: String,
+    /// The statement that makes it, for the table's owner.
+    pub create_sql: String,
+}
+
+/// A topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TopicPlan {
+    /// Its name.
+    pub name: String,
+    /// Its partitions.
+    pub partitions: i32,
+    /// Its configuration, in Kafka's names.
+    pub config: BTreeMap<String, String>,
+}
+
+/// A connector and its configuration, as it is sent to Kafka Connect or kept in the configs topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConnectorPlan {
+    /// Which of the two.
+    pub role: Role,
+    /// The connector's name.
+    pub name: String,
+    /// Its configuration; secrets are references.
+    pub config: ConfigMap,
+}
+
+impl PipelinePlan {
+    /// `schema.table`
+    pub fn qualified(&self) -> String {
+        format!("{}.{}", self.schema, self.names.table)
+    }
+
+    /// The connector of that role, if it is to run.
+    pub fn connector(&self, role: Role) -> Option<&ConnectorPlan> {
+        self.connectors.iter().find(|connector| connector.role == role)
+    }
+}
+
+pub(super) struct Place<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) postgres: &'a PostgresPlan,
+    pub(super) s3: &'a S3Plan,
+}
+
+/// Plans one table; none if its names cannot be derived, which is then among the problems.
+pub(super) fn plan(
+    place: &Place<'_>,
+    table: &Table,
+    declared: &dyn TablePipeline,
+    problems: &mut Vec<Problem>,
+) -> Option<PipelinePlan> {
+    let settings = place.settings;
+    let prefix = settings.topic.prefix.as_deref().unwrap_or("cdc");
+    let names = Names::derive(prefix, &table.schema, &table.name)
+        .map_err(|errors| problems.extend(errors.into_iter().map(Problem::from)))
+        .ok()?;
+    let own = settings.tables.get(&table.name).cloned().unwrap_or_default();
+    let source = override_source(declared.source(override_source(Source::default(), &settings.source)), &own.source);
+    let topic = override_topic(Topic::default(), settings.topic.partitions, settings.topic.retention);
+    let topic = override_topic(declared.topic(topic), own.topic.partitions, own.topic.retention);
+    let sink = override_sink(declared.sink(override_sink(Sink::default(), &settings.sink)), &own.sink);
+    let worker = override_worker(declared.worker(override_worker(Worker::default(), &settings.worker)), &own.worker);
+    let port = own.port.unwrap_or(table.port);
+    let roles = own.connectors.unwrap_or_else(|| vec![Role::Source, Role::Sink]);
+
+    let mut bounds = Bounds { table: &table.name, problems };
+    bounds.check("port", port, &(1024..=u16::MAX));
+    bounds.source(&source);
+    bounds.check("topic.partitions", topic.partitions, &(1..=10_000));
+    bounds.check(
+        "topic.retention",
+        Span(topic.retention),
+        &(Span(Duration::from_secs(3600))..=Span(Duration::from_secs(3650 * 86_400))),
+    );
+    bounds.sink(&sink);
+    bounds.worker(&worker);
+    bounds.roles(&roles);
+    bounds.key(&table.key);
+
+    let connector = |role| match role {
+        Role::Source => source_connector(place, &names, table, &source),
+        Role::Sink => sink_connector(place, &names, &sink),
+    };
+    let connectors =
+        [Role::Source, Role::Sink].into_iter().filter(|role| roles.contains(role)).map(connector).collect();
+    Some(PipelinePlan {
+        publication: publication(&names, &table.schema),
+        topics: topics(&names, &topic, worker.kind, prefix),
+        connectors,
+        schema: table.schema.clone(),
+        key: table.key.clone(),
+        port,
+        worker,
+        names,
+    })
+}
+
+fn override_source(mut source: Source, settings: &SourceSettings) -> Source {
+    source.snapshot = settings.snapshot.unwrap_or(source.snapshot);
+    source.heartbeat = settings.heartbeat.map_or(source.heartbeat, |span| span.0);
+    source.tombstones = settings.tombstones.unwrap_or(source.tombstones);
+    source.truncates = settings.truncates.unwrap_or(source.truncates);
+    source.batch_rows_max = settings.batch_rows.unwrap_or(source.batch_rows_max);
+    source.queue_bytes_max = settings.queue_bytes.map_or(source.queue_bytes_max, |size| size.0);
+    source
+}
+
+fn override_topic(mut topic: Topic, partitions: Option<i32>, retention: Option<Span>) -> Topic {
+    topic.partitions = partitions.unwrap_or(topic.partitions);
+    topic.retention = retention.map_or(topic.retention, |span| span.0);
+    topic
+}
+
+fn override_sink(mut sink: Sink, settings: &SinkSettings) -> Sink {
+    sink.rows_max = settings.rows.unwrap_or(sink.rows_max);
+    sink.bytes_max = settings.bytes.map_or(sink.bytes_max, |size| size.0);
+    sink.age_max = settings.age.map_or(sink.age_max, |span| span.0);
+    sink.compression = settings.compression.unwrap_or(sink.compression);
+    sink
+}
+
+fn override_worker(mut worker: Worker, settings: &WorkerSettings) -> Worker {
+    worker.kind = settings.kind.unwrap_or(worker.kind);
+    let memory_mib = |size: ByteSize| u32::try_from(size.0 >> 20).unwrap_or(u32::MAX);
+    worker.memory_mib = settings.memory.map_or(worker.memory_mib, memory_mib);
+    worker
+}
+
+/// Checks one table's values against their bounds, whether a person typed them or a declaration set them.
+struct Bounds<'a> {
+    table: &'a str,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Bounds<'_> {
+    fn check<T: PartialOrd + Display>(&mut self, key: &str, value: T, bounds: &RangeInclusive<T>) {
+        if !bounds.contains(&value) {
+            let fix = format!("set a value from {} to {}", bounds.start(), bounds.end());
+            self.report(key, format!("{value} is out of bounds"), fix);
+        }
+    }
+
+    fn report(&mut self, key: &str, what: impl Into<String>, fix: impl Into<String>) {
+        self.problems.push(Problem::new(format!("tables.{}.{key}", self.table), what, fix));
+    }
+
+    fn source(&mut self, source: &Source) {
+        let heartbeats = Span(Duration::from_secs(1))..=Span(Duration::from_secs(3600));
+        self.check("source.heartbeat", Span(source.heartbeat), &heartbeats);
+        self.check("source.batch_rows", source.batch_rows_max, &(1..=1_000_000));
+        self.check("source.queue_bytes", ByteSize(source.queue_bytes_max), &(ByteSize(1 << 20)..=ByteSize(1 << 30)));
+    }
+
+    fn sink(&mut self, sink: &Sink) {
+        self.check("sink.rows", sink.rows_max, &(1..=u64::from(i32::MAX.unsigned_abs())));
+        self.check("sink.bytes", ByteSize(sink.bytes_max), &(ByteSize(1 << 10)..=ByteSize(5 << 30)));
+        let ages = Span(Duration::from_millis(100))..=Span(Duration::from_secs(86_400));
+        self.check("sink.age", Span(sink.age_max), &ages);
+    }
+
+    fn worker(&mut self, worker: &Worker) {
+        let memory = ByteSize(u64::from(worker.memory_mib) << 20);
+        self.check("worker.memory", memory, &(ByteSize(16 << 20)..=ByteSize(1 << 40)));
+    }
+
+    fn roles(&mut self, roles: &[Role]) {
+        if roles.is_empty() {
+            self.report("connectors", "is empty, so nothing would run", "name \"source\", \"sink\" or both");
+        }
+    }
+
+    fn key(&mut self, key: &[String]) {
+        if key.is_empty() || key.iter().any(String::is_empty) {
+            let fix = "declare the primary key's columns: Table::new(..).with_key([..])";
+            self.report("key", "the declaration names no key, and rows could not be told apart", fix);
+        }
+    }
+}
+
+fn publication(names: &Names, schema: &str) -> PublicationPlan {
+    let Names { publication: name, table, .. } = names;
+    PublicationPlan {
+        create_sql: format!("CREATE PUBLICATION \"{name}\" FOR TABLE \"{schema}\".\"{table}\""),
+        name: name.clone(),
+    }
+}
+
+/// The data topic must be deleted from by age only: compaction would break replay.
+fn topics(names: &Names, topic: &Topic, kind: WorkerKind, prefix: &str) -> Vec<TopicPlan> {
+    const DEAD_LETTERS_KEPT: Duration = Duration::from_secs(30 * 86_400);
+    const HEARTBEATS_KEPT: Duration = Duration::from_secs(86_400);
+    let config =
+        |pairs: &[(&str, String)]| pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    let compacted = |name: &String| TopicPlan {
+        name: name.clone(),
+        partitions: 1,
+        config: config(&[("cleanup.policy", "compact".to_owned())]),
+    };
+    let kept = |name: String, partitions, retention: Duration| TopicPlan {
+        name,
+        partitions,
+        config: config(&[("cleanup.policy", "delete".to_owned()), ("retention.ms", retention.as_millis().to_string())]),
+    };
+    let mut topics = vec![
+        compacted(&names.configs_topic),
+        compacted(&names.offsets_topic),
+        compacted(&names.status_topic),
+        kept(names.data_topic.clone(), topic.partitions, topic.retention),
+        kept(names.dead_letter_topic.clone(), 1, DEAD_LETTERS_KEPT),
+    ];
+    if kind != WorkerKind::Native {
+        topics.push(kept(format!("{}.{prefix}", names.heartbeat_prefix), 1, HEARTBEATS_KEPT));
+    }
+    topics
+}
+
+fn source_connector(place: &Place<'_>, names: &Names, table: &Table, source: &Source) -> ConnectorPlan {
+    let postgres = place.postgres;
+    let config = SourceConfig {
+        name: names.source_connector.clone(),
+        host: postgres.host.clone(),
+        port: postgres.port,
+        database: postgres.database.clone(),
+        user: postgres.user.clone(),
+        password: postgres.password.clone().map(ConfigSecret::Reference),
+        topic_prefix: place.settings.topic.prefix.clone().unwrap_or_else(|| "cdc".to_owned()),
+        schema: table.schema.clone(),
+        table: table.name.clone(),
+        slot: names.slot.clone(),
+        publication: names.publication.clone(),
+        snapshot: source.snapshot,
+        tombstones: source.tombstones,
+        truncates: source.truncates,
+        heartbeat: source.heartbeat,
+        batch_rows_max: source.batch_rows_max,
+        queue_bytes_max: source.queue_bytes_max,
+        dead_letter_topic: Some(names.dead_letter_topic.clone()),
+        ignored: Vec::new(),
+    };
+    ConnectorPlan { role: Role::Source, name: names.source_connector.clone(), config: config.to_map() }
+}
+
+fn sink_connector(place: &Place<'_>, names: &Names, sink: &Sink) -> ConnectorPlan {
+    let s3 = place.s3;
+    let suffix = match sink.compression {
+        Compression::None => ".jsonl",
+        Compression::Gzip => ".jsonl.gz",
+    };
+    let config = SinkConfig {
+        name: names.sink_connector.clone(),
+        topic: names.data_topic.clone(),
+        endpoint: s3.endpoint.clone(),
+        region: s3.region.clone(),
+        bucket: s3.bucket.clone(),
+        path_style: s3.path_style,
+        access_key_id: ConfigSecret::Reference(s3.access_key_id.clone()),
+        secret_access_key: ConfigSecret::Reference(s3.secret_access_key.clone()),
+        prefix: names.object_prefix.clone(),
+        suffix: suffix.to_owned(),
+        compression: sink.compression,
+        rows_max: sink.rows_max,
+        bytes_max: sink.bytes_max,
+        age_max: sink.age_max,
+        dead_letter_topic: Some(names.dead_letter_topic.clone()),
+        ignored: Vec::new(),
+    };
+    ConnectorPlan { role: Role::Sink, name: names.sink_connector.clone(), config: config.to_map() }
+}

@@ -1,0 +1,192 @@
+//! What a person typed: `datapipe.toml`, the environment and flags, before anything is derived from it.
+//!
+//! Everything may be left out; what that means is decided by [`crate::plan`], and nobody after it sees a setting.
+
+mod quantity;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use quantity::{ByteSize, QuantityError, Span};
+
+use crate::secret::SecretRef;
+use crate::table::{Compression, SnapshotMode, WorkerKind};
+
+/// All settings. The order of precedence for what concerns a table: convention, then these sections, then the
+/// table's declaration, then `[tables.NAME]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// `[postgres]`: where the rows come from.
+    pub postgres: PostgresSettings,
+    /// `[kafka]`: where changes are kept.
+    pub kafka: KafkaSettings,
+    /// `[s3]`: where objects go.
+    pub s3: S3Settings,
+    /// `[source]`: how every table is captured.
+    pub source: SourceSettings,
+    /// `[topic]`: how every data topic is kept.
+    pub topic: TopicSettings,
+    /// `[sink]`: how every table's objects are written.
+    pub sink: SinkSettings,
+    /// `[worker]`: what serves every table.
+    pub worker: WorkerSettings,
+    /// `[run]`: this process.
+    pub run: RunSettings,
+    /// `[tables.NAME]`: what differs for one table, by its SQL name.
+    pub tables: BTreeMap<String, TableSettings>,
+}
+
+/// `[postgres]`: a `url`, or `host`, `port`, `database` and `user`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PostgresSettings {
+    /// `postgres://user@host:5432/database`, without a password.
+    pub url: Option<String>,
+    /// The host.
+    pub host: Option<String>,
+    /// The port; 5432 without it.
+    pub port: Option<u16>,
+    /// The database.
+    pub database: Option<String>,
+    /// The role; it needs REPLICATION and SELECT on the tables.
+    pub user: Option<String>,
+    /// The password, by reference; none if the server asks for none.
+    pub password: Option<SecretRef>,
+}
+
+/// `[kafka]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KafkaSettings {
+    /// `host:port`, several with commas.
+    pub bootstrap: Option<String>,
+    /// Replicas of every topic, 1 or more; the broker's default without it.
+    pub replication_factor: Option<i16>,
+    /// Further properties of the client (librdkafka's names); secrets by reference.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// `[s3]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct S3Settings {
+    /// `http://host:port`; AWS's own endpoint of the region without it.
+    pub endpoint: Option<String>,
+    /// The region; `us-east-1` without it.
+    pub region: Option<String>,
+    /// The bucket.
+    pub bucket: Option<String>,
+    /// The access key's id, by reference; `${env:AWS_ACCESS_KEY_ID}` without it.
+    pub access_key_id: Option<SecretRef>,
+    /// The access key's secret, by reference; `${env:AWS_SECRET_ACCESS_KEY}` without it.
+    pub secret_access_key: Option<SecretRef>,
+    /// Whether the bucket stands in the path; yes if an endpoint is set.
+    pub path_style: Option<bool>,
+}
+
+/// `[source]` and `[tables.NAME.source]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SourceSettings {
+    /// What happens to existing rows: `initial` or `no_data`.
+    pub snapshot: Option<SnapshotMode>,
+    /// How often an idle table releases PostgreSQL's log, 1 s to 1 h.
+    pub heartbeat: Option<Span>,
+    /// Whether a delete is followed by a record without value.
+    pub tombstones: Option<bool>,
+    /// Whether TRUNCATE becomes a record.
+    pub truncates: Option<bool>,
+    /// The most rows handed on at once, 1 to 1,000,000.
+    pub batch_rows: Option<u32>,
+    /// The most bytes that wait for Kafka, 1 MiB to 1 GiB.
+    pub queue_bytes: Option<ByteSize>,
+}
+
+/// `[topic]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TopicSettings {
+    /// What every data topic starts with; `cdc` without it.
+    pub prefix: Option<String>,
+    /// Partitions, 1 to 10,000.
+    pub partitions: Option<i32>,
+    /// How long records are kept, 1 h or more.
+    pub retention: Option<Span>,
+}
+
+/// `[tables.NAME.topic]`: the prefix is one for all tables.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TableTopicSettings {
+    /// Partitions, 1 to 10,000.
+    pub partitions: Option<i32>,
+    /// How long records are kept, 1 h or more.
+    pub retention: Option<Span>,
+}
+
+/// `[sink]` and `[tables.NAME.sink]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SinkSettings {
+    /// The most rows of an object.
+    pub rows: Option<u64>,
+    /// The most bytes of an object before compression, 1 KiB to 5 GiB.
+    pub bytes: Option<ByteSize>,
+    /// The greatest age of an object's first row when it is written, 100 ms to 1 d.
+    pub age: Option<Span>,
+    /// `gzip` or `none`.
+    pub compression: Option<Compression>,
+}
+
+/// `[worker]` and `[tables.NAME.worker]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkerSettings {
+    /// `kafka-connect`, `hybrid` or `native`.
+    pub kind: Option<WorkerKind>,
+    /// The memory limit, 16 MiB or more.
+    pub memory: Option<ByteSize>,
+}
+
+/// `[run]`: this process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunSettings {
+    /// The address that the REST servers listen on; `127.0.0.1` without it.
+    pub listen: Option<String>,
+    /// Where unfinished objects are spooled; `datapipe-data` in the working folder without it.
+    pub data_dir: Option<PathBuf>,
+    /// How long a stop may take to reach a commit boundary; `20s` without it.
+    pub drain_timeout: Option<Span>,
+}
+
+/// A connector of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// PostgreSQL to Kafka.
+    Source,
+    /// Kafka to S3.
+    Sink,
+}
+
+/// `[tables.NAME]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TableSettings {
+    /// The port of the REST interface, 1024 or above.
+    pub port: Option<u16>,
+    /// Which connectors run; both without it.
+    pub connectors: Option<Vec<Role>>,
+    /// How it is captured.
+    pub source: SourceSettings,
+    /// How its topic is kept.
+    pub topic: TableTopicSettings,
+    /// How its objects are written.
+    pub sink: SinkSettings,
+    /// What serves it.
+    pub worker: WorkerSettings,
+}

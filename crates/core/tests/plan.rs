@@ -1,0 +1,254 @@
+//! Settings to plan, and connector configurations both ways, with the contract's four tables declared here, so that
+//! nothing is linked.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datapipe_core::catalog::Catalog;
+use datapipe_core::connector::{ConfigSecret, SinkConfig, SourceConfig};
+use datapipe_core::plan::{Plan, Problems};
+use datapipe_core::port::connect::ConfigMap;
+use datapipe_core::settings::{Role, Settings};
+use datapipe_core::table::{Sink, SnapshotMode, Table, TablePipeline, WorkerKind};
+use proptest::prelude::*;
+use serde_json::json;
+
+struct Declared(Table);
+
+impl TablePipeline for Declared {
+    fn table(&self) -> Table {
+        self.0.clone()
+    }
+
+    fn sink(&self, convention: Sink) -> Sink {
+        if self.0.name == "orders" { convention.with_rows_max(777) } else { convention }
+    }
+}
+
+fn catalog() -> Catalog {
+    let tables = [("users", 8083), ("products", 8084), ("orders", 8085), ("order_items", 8086)];
+    let declared = tables.map(|(name, port)| Arc::new(Declared(Table::new(name, port))) as Arc<dyn TablePipeline>);
+    Catalog::of(declared).unwrap()
+}
+
+fn settings(value: &serde_json::Value) -> Settings {
+    let mut all = json!({
+        "postgres": { "url": "postgres://cdc@db:5433/shop", "password": "${env:PGPASSWORD}" },
+        "kafka": { "bootstrap": "kafka:9092" },
+        "s3": { "endpoint": "http://s3:9000", "bucket": "lake" },
+    });
+    for (key, section) in value.as_object().unwrap() {
+        all[key] = section.clone();
+    }
+    serde_json::from_value(all).unwrap()
+}
+
+fn plan(value: &serde_json::Value) -> Result<Plan, Problems> {
+    Plan::new(&catalog(), &settings(value))
+}
+
+fn refusals(value: &serde_json::Value) -> Vec<String> {
+    plan(value).unwrap_err().0.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_whole_plan() {
+    insta::assert_json_snapshot!(plan(&json!({})).unwrap());
+}
+
+#[test]
+fn what_is_planned_is_served_by_the_native_worker_and_printed_alike() {
+    for pipeline in plan(&json!({})).unwrap().tables {
+        let source = &pipeline.connector(Role::Source).unwrap().config;
+        let sink = &pipeline.connector(Role::Sink).unwrap().config;
+        assert_eq!(&SourceConfig::from_map(source).unwrap().to_map(), source);
+        assert_eq!(&SinkConfig::from_map(sink).unwrap().to_map(), sink);
+        assert_eq!(SinkConfig::from_map(sink).unwrap().group(), pipeline.names.sink_group);
+        assert_eq!(SourceConfig::from_map(source).unwrap().topic(), pipeline.names.data_topic);
+    }
+}
+
+#[test]
+fn the_table_overrides_the_section_and_its_own_settings_override_it() {
+    let planned = plan(&json!({
+        "sink": { "rows": 10, "age": "5s" },
+        "source": { "snapshot": "no_data" },
+        "worker": { "kind": "native" },
+        "tables": {
+            "users": { "sink": { "rows": 20 }, "source": { "snapshot": "initial" }, "connectors": ["sink"], "port": 9000 },
+            "orders": { "worker": { "kind": "hybrid" } },
+        },
+    }))
+    .unwrap();
+    let of = |table: &str| planned.tables.iter().find(|pipeline| pipeline.names.table == table).unwrap();
+    let sink = |table| SinkConfig::from_map(&of(table).connector(Role::Sink).unwrap().config).unwrap();
+    assert_eq!((sink("users").rows_max, sink("orders").rows_max, sink("products").rows_max), (20, 777, 10));
+    assert_eq!(sink("users").age_max, Duration::from_secs(5));
+    assert_eq!(of("users").connector(Role::Source), None);
+    assert_eq!(of("users").port, 9000);
+    assert_eq!((of("orders").worker.kind, of("products").worker.kind), (WorkerKind::Hybrid, WorkerKind::Native));
+    let source = SourceConfig::from_map(&of("products").connector(Role::Source).unwrap().config).unwrap();
+    assert_eq!(source.snapshot, SnapshotMode::NoData);
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    let refused = refusals(&json!({
+        "postgres": { "url": "postgres://cdc:hunter2@db/shop" },
+        "kafka": { "bootstrap": "kafka", "properties": { "sasl.password": "hunter2", "acks": "1" } },
+        "s3": { "bucket": "Lake", "endpoint": "s3:9000" },
+        "run": { "listen": "localhost" },
+        "tables": { "order-items": {}, "users": { "port": 8084, "sink": { "rows": 0 } } },
+    }));
+    assert!(refused.iter().all(|text| !text.contains("hunter2")));
+    insta::assert_json_snapshot!(refused);
+}
+
+#[test]
+fn one_wrong_prefix_is_one_problem() {
+    assert_eq!(refusals(&json!({ "topic": { "prefix": "a b" } })).len(), 1);
+}
+
+#[test]
+fn some_tables_only() {
+    let planned = plan(&json!({})).unwrap();
+    let some = planned.clone().only(&["orders".to_owned()]).unwrap();
+    assert_eq!(some.tables.len(), 1);
+    let problems = planned.only(&["order".to_owned()]).unwrap_err();
+    assert_eq!(problems.to_string(), "--table: no table \"order\" is declared; did you mean \"orders\"?");
+}
+
+fn planned_map(role: Role) -> ConfigMap {
+    plan(&json!({})).unwrap().tables[3].connector(role).unwrap().config.clone()
+}
+
+fn with(mut map: ConfigMap, changes: &[(&str, &str)]) -> ConfigMap {
+    for (key, value) in changes {
+        map.insert((*key).to_owned(), (*value).to_owned());
+    }
+    map
+}
+
+#[test]
+fn keys_that_are_not_served_are_named_with_the_nearest() {
+    let source = with(
+        planned_map(Role::Source),
+        &[
+            ("slot.nam", "x"),
+            ("column.exclude.list", "public.users.email"),
+            ("decimal.handling.mode", "precise"),
+            ("table.include.list", "public.users,public.orders"),
+            ("heartbeat.interval.ms", "-1"),
+            ("transforms", "route"),
+            ("lsn.flush.mode", "connector_and_driver"),
+        ],
+    );
+    let sink = with(
+        planned_map(Role::Sink),
+        &[
+            ("aws.s3.bucket", "x"),
+            ("topics", "a,b"),
+            ("file.name.template", "{{topic}}-{{partition}}"),
+            ("format.output.type", "parquet"),
+            ("predicates.isTombstone.type", "Other"),
+            ("consumer.override.group.id", "mine"),
+        ],
+    );
+    let texts = |problems: Vec<datapipe_core::connector::ConfigProblem>| {
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let source = texts(SourceConfig::from_map(&source).unwrap_err());
+    let sink = texts(SinkConfig::from_map(&sink).unwrap_err());
+    let empty = texts(SourceConfig::from_map(&ConfigMap::new()).unwrap_err());
+    let empty_sink = texts(SinkConfig::from_map(&ConfigMap::new()).unwrap_err());
+    insta::assert_json_snapshot!(
+        json!({ "source": source, "sink": sink, "empty source": empty, "empty sink": empty_sink })
+    );
+}
+
+#[test]
+fn keys_that_only_tune_a_jvm_are_listed() {
+    let source = with(planned_map(Role::Source), &[("poll.interval.ms", "5"), ("producer.override.linger.ms", "5")]);
+    let ignored = SourceConfig::from_map(&source).unwrap().ignored;
+    assert!(
+        ignored.contains(&"poll.interval.ms".to_owned()) && ignored.contains(&"producer.override.linger.ms".to_owned())
+    );
+    let sink = SinkConfig::from_map(&planned_map(Role::Sink)).unwrap();
+    assert_eq!(sink.ignored, ["consumer.override.max.poll.records", "errors.deadletterqueue.context.headers.enable"]);
+}
+
+#[test]
+fn the_reference_configurations_are_served() {
+    let text = |pairs: &[(&str, &str)]| with(ConfigMap::new(), pairs);
+    let source = text(&[
+        ("name", "postgres-cdc-users-connector"),
+        ("connector.class", "io.debezium.connector.postgresql.PostgresConnector"),
+        ("tasks.max", "1"),
+        ("database.hostname", "localhost"),
+        ("database.port", "5432"),
+        ("database.user", "cdc"),
+        ("database.password", "hunter2"),
+        ("database.dbname", "shop"),
+        ("topic.prefix", "cdc"),
+        ("table.include.list", "public.users"),
+        ("plugin.name", "pgoutput"),
+        ("slot.name", "debezium_slot_users"),
+        ("publication.name", "dbz_publication_users"),
+        ("publication.autocreate.mode", "disabled"),
+        ("snapshot.mode", "initial"),
+        ("decimal.handling.mode", "string"),
+        ("time.precision.mode", "isostring"),
+        ("tombstones.on.delete", "true"),
+        ("heartbeat.interval.ms", "10000"),
+    ]);
+    let source = SourceConfig::from_map(&source).unwrap();
+    assert_eq!(source.dead_letter_topic, None);
+    assert!(!source.truncates, "Debezium skips truncates unless told otherwise");
+    assert!(matches!(&source.password, Some(ConfigSecret::Plain(_))));
+    assert!(!format!("{source:?}").contains("hunter2"));
+    let sink = text(&[
+        ("name", "s3-sink-users-connector"),
+        ("connector.class", "io.aiven.kafka.connect.s3.AivenKafkaConnectS3SinkConnector"),
+        ("topics", "cdc.public.users"),
+        ("aws.access.key.id", "id"),
+        ("aws.secret.access.key", "hunter2"),
+        ("aws.s3.bucket.name", "cdc"),
+        ("aws.s3.endpoint", "http://localhost:9000"),
+        ("aws.s3.region", "us-east-1"),
+        (
+            "file.name.template",
+            "table=users/year={{timestamp:unit=yyyy}}/month={{timestamp:unit=MM}}/day={{timestamp:unit=dd}}/hour={{timestamp:unit=HH}}/{{topic}}-{{partition:padding=true}}-{{start_offset:padding=true}}.jsonl.gz",
+        ),
+        ("file.name.timestamp.source", "EVENT"),
+        ("file.name.timestamp.timezone", "UTC"),
+        ("file.compression.type", "gzip"),
+        ("format.output.type", "jsonl"),
+        ("format.output.fields", "value"),
+        ("format.output.envelope", "false"),
+        ("file.max.records", "50000"),
+        ("transforms", "drop"),
+        ("transforms.drop.type", "org.apache.kafka.connect.transforms.Filter"),
+        ("transforms.drop.predicate", "tomb"),
+        ("predicates", "tomb"),
+        ("predicates.tomb.type", "org.apache.kafka.connect.transforms.predicates.RecordIsTombstone"),
+        ("errors.tolerance", "all"),
+        ("errors.deadletterqueue.topic.name", "connect-dlq-users"),
+        ("errors.deadletterqueue.context.headers.enable", "true"),
+        ("consumer.override.max.poll.records", "500"),
+    ]);
+    let sink = SinkConfig::from_map(&sink).unwrap();
+    assert_eq!((sink.prefix.as_str(), sink.suffix.as_str()), ("table=users/", ".jsonl.gz"));
+    assert!(!format!("{sink:?}").contains("hunter2"));
+}
+
+proptest! {
+    #[test]
+    fn any_map_is_read_or_refused_with_keys_and_reasons(map in proptest::collection::btree_map("[a-z.]{1,12}", "[ -~]{0,12}", 0..6)) {
+        let merged: ConfigMap = planned_map(Role::Source).into_iter().chain(map.clone()).collect();
+        match SourceConfig::from_map(&merged) {
+            Ok(config) => prop_assert!(map.keys().all(|key| config.ignored.contains(key) || config.to_map().contains_key(key))),
+            Err(problems) => prop_assert!(problems.iter().all(|problem| merged.contains_key(&problem.key))),
+        }
+    }
+}
