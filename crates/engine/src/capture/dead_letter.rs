@@ -7,8 +7,8 @@ use std::sync::Arc;
 use datapipe_core::change::{Action, Cell, Change, OldRow, Relation, Tuple};
 use datapipe_core::envelope::{Encoder, RowError};
 use datapipe_core::lsn::{Lsn, Position};
-use datapipe_core::port::PortError;
 use datapipe_core::port::log::{Header, Record};
+use datapipe_core::port::{ErrorKind, PortError};
 use serde_json::{Value, json};
 
 use super::output::Output;
@@ -77,13 +77,19 @@ impl Output<'_> {
         key: Option<Vec<u8>>,
     ) -> Result<(), PortError> {
         let table = format!("{}.{}", relation.schema, relation.name);
+        let Some(topic) = self.dead_letter_topic() else {
+            return Err(PortError::new(ErrorKind::Refused, format!("writing a row of {table} at {place}"))
+                .because(why.to_owned())
+                .hint(
+                    "set a dead letter topic to let the other rows pass: datapipe.errors.deadletterqueue.topic.name",
+                ));
+        };
         tracing::warn!(%table, %place, why, "row sent to the dead letter queue");
         let value = json!({ "table": table, "position": place, "error": why, "row": row }).to_string();
         let headers = [
             Header { name: "datapipe.errors.stage", value: b"capture" },
             Header { name: "datapipe.errors.message", value: why.as_bytes() },
         ];
-        let topic = self.dead_letter_topic();
         self.push(Record { topic, key: key.as_deref(), value: Some(value.as_bytes()), headers: &headers });
         self.count_dead_letter();
         self.settle().await

@@ -34,8 +34,8 @@ use crate::gauges::CaptureGauges;
 pub struct CaptureSettings {
     /// The form of the records.
     pub envelope: EnvelopeSettings,
-    /// The topic for rows that cannot be encoded or are too large.
-    pub dead_letter_topic: String,
+    /// The topic for rows that cannot be encoded or are too large; without one, such a record ends the run.
+    pub dead_letter_topic: Option<String>,
     /// The topic of the progress record.
     pub offsets_topic: String,
     /// The progress record's key.

@@ -66,8 +66,8 @@ impl<'a> Output<'a> {
         Self { log, settings, diverted, records: 0, sums: Sums::default(), large, waiting, failed: None }
     }
 
-    pub(super) fn dead_letter_topic(&self) -> &'a str {
-        &self.settings.dead_letter_topic
+    pub(super) fn dead_letter_topic(&self) -> Option<&'a str> {
+        self.settings.dead_letter_topic.as_deref()
     }
 
     pub(super) fn has_records(&self) -> bool {

@@ -32,8 +32,8 @@ pub struct DeliverSettings {
     pub topic: String,
     /// The group that keeps the offsets.
     pub group: String,
-    /// The topic for records that cannot be a line of an object.
-    pub dead_letter_topic: String,
+    /// The topic for records that cannot be a line of an object; without one, such a record ends the run.
+    pub dead_letter_topic: Option<String>,
     /// When an object is full.
     pub limits: CutLimits,
     /// gzip's level, 1 (fast) to 9 (small).

@@ -82,7 +82,7 @@ impl Delivery<'_> {
     }
 
     /// The metadata of an object of ours; none without one. Anything else under that name is refused.
-    async fn stored(&self, key: &str, first_digest: Option<&str>) -> Result<Option<ObjectMeta>, PortError> {
+    async fn stored(&mut self, key: &str, first_digest: Option<&str>) -> Result<Option<ObjectMeta>, PortError> {
         let Some(head) = self.ports.store.head(key).await? else { return Ok(None) };
         let foreign = |why: String| {
             PortError::new(ErrorKind::Refused, format!("adopting object {key}")).because(why).hint(
@@ -183,12 +183,19 @@ impl Delivery<'_> {
         Ok(None)
     }
 
-    async fn list(&self, folder: &str, from: Option<&str>) -> Result<Page, PortError> {
+    async fn list(&mut self, folder: &str, from: Option<&str>) -> Result<Page, PortError> {
         self.ports.store.list(folder, true, from).await
     }
 
     pub(super) async fn dead_letter(&mut self, record: &ReadRecord<'_>, why: &str) -> Result<(), PortError> {
         let ReadRecord { partition, offset, .. } = record;
+        let Some(topic) = &self.settings.dead_letter_topic else {
+            let topic = &self.settings.topic;
+            let attempt = format!("delivering topic {topic} partition {partition} offset {offset}");
+            return Err(PortError::new(ErrorKind::Refused, attempt)
+                .because(why.to_owned())
+                .hint("set errors.tolerance=all and errors.deadletterqueue.topic.name to let the others pass"));
+        };
         tracing::warn!(topic = %self.settings.topic, partition, offset, why, "record sent to the dead letter queue");
         let (partition, offset) = (partition.to_string(), offset.to_string());
         let header = |name, value| Header { name, value };
@@ -199,7 +206,6 @@ impl Delivery<'_> {
             header("__connect.errors.stage", b"TASK_PUT"),
             header("__connect.errors.exception.message", why.as_bytes()),
         ];
-        let topic = &self.settings.dead_letter_topic;
         self.gauges.dead_letters.add(1);
         self.ports.dead_letters.put(Record { topic, key: record.key, value: record.value, headers: &headers }).await
     }

@@ -1,0 +1,73 @@
+//! What a worker needs of the outside world. The binary that meets the adapters implements it.
+
+use async_trait::async_trait;
+use datapipe_core::connector::{SinkConfig, SourceConfig};
+use datapipe_core::port::PortError;
+use datapipe_core::port::connect::ConnectStore;
+use datapipe_core::port::log::{DeadLetterQueue, LogReader, TransactionalLog};
+use datapipe_core::port::source::ChangeSource;
+use datapipe_core::port::store::ObjectStore;
+
+/// Membership of a worker's group.
+///
+/// * **One owner**: of all members of a group at most one is told that it owns it.
+/// * **Leaving**: dropping the membership leaves the group at once; after a kill the group's session timeout passes.
+#[async_trait]
+pub trait Ownership: Send {
+    /// Waits until this member owns the group; returns the group's generation.
+    async fn acquired(&mut self) -> Result<i32, PortError>;
+
+    /// Waits until this member does not own the group any more.
+    async fn lost(&mut self) -> Result<(), PortError>;
+
+    /// Leaves the group.
+    async fn leave(&mut self) -> Result<(), PortError>;
+}
+
+/// What is seen of the systems around a pipeline, for metrics. What could not be seen is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Observation {
+    /// The end of the server's log, in bytes from its beginning.
+    pub server_lsn: Option<u64>,
+    /// How much log the slot holds back, in bytes.
+    pub retained_bytes: Option<u64>,
+    /// The sum of the data topic's end offsets.
+    pub log_end: Option<i64>,
+}
+
+/// Makes the ports for one connector's run. Every call makes new ones: a failed run's ports are thrown away.
+#[async_trait]
+pub trait Adapters: Send + Sync {
+    /// Joins the worker's group.
+    async fn join(&self) -> Result<Box<dyn Ownership>, PortError>;
+
+    /// The internal topics of configurations and statuses.
+    async fn connect_store(&self) -> Result<Box<dyn ConnectStore>, PortError>;
+
+    /// Kafka's cluster id.
+    async fn cluster_id(&self) -> Result<String, PortError>;
+
+    /// The table behind its slot.
+    async fn source(&self, config: &SourceConfig) -> Result<Box<dyn ChangeSource>, PortError>;
+
+    /// The log's writing side, with progress under `offsets_key` in `offsets_topic`.
+    async fn transactional_log(
+        &self,
+        config: &SourceConfig,
+        transactional_id: &str,
+        offsets_topic: &str,
+        offsets_key: &[u8],
+    ) -> Result<Box<dyn TransactionalLog>, PortError>;
+
+    /// The log's reading side.
+    async fn reader(&self, config: &SinkConfig) -> Result<Box<dyn LogReader>, PortError>;
+
+    /// Where objects go.
+    async fn store(&self, config: &SinkConfig) -> Result<Box<dyn ObjectStore>, PortError>;
+
+    /// Where records go that cannot be delivered.
+    async fn dead_letters(&self, config: &SinkConfig) -> Result<Box<dyn DeadLetterQueue>, PortError>;
+
+    /// Looks at the systems around the pipeline.
+    async fn observe(&self, source: Option<&SourceConfig>, sink: Option<&SinkConfig>) -> Observation;
+}

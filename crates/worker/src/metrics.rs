@@ -1,0 +1,115 @@
+//! Metrics in Prometheus' text format: one registry per request, filled from what is known at that moment.
+
+use datapipe_core::port::connect::State;
+use datapipe_engine::gauges::{CaptureGauges, DeliverGauges};
+use prometheus::core::Collector;
+use prometheus::{IntGauge, Opts, Registry, TextEncoder};
+
+use crate::adapters::Observation;
+use crate::tasks::Gauges;
+use crate::worker::{Shown, lock};
+
+pub(crate) fn render(shown: &Shown) -> Result<String, prometheus::Error> {
+    let page = Page { registry: Registry::new(), table: shown.settings.slug.clone() };
+    let now_us = shown.clock.now_us();
+    let observation = *lock(&shown.observation);
+    page.put("datapipe_worker_owner", "1 if this worker owns the group, 0 in standby", owner(shown))?;
+    if let Some(bytes) = resident_bytes() {
+        page.put("datapipe_process_resident_bytes", "resident memory of the process, all tables", bytes)?;
+    }
+    let tasks: Vec<_> = lock(&shown.tasks).values().cloned().collect();
+    for task in tasks {
+        let running = i64::from(task.state(now_us).0 == State::Running);
+        match &task.gauges {
+            Gauges::Capture(gauges) => {
+                page.put("datapipe_source_running", "1 if the source task is RUNNING", running)?;
+                page.put("datapipe_source_restarts_total", "failed runs", signed(task.restarts.get()))?;
+                page.capture(gauges, observation)?;
+            }
+            Gauges::Deliver(gauges) => {
+                page.put("datapipe_sink_running", "1 if the sink task is RUNNING", running)?;
+                page.put("datapipe_sink_restarts_total", "failed runs", signed(task.restarts.get()))?;
+                page.deliver(gauges, observation, now_us)?;
+            }
+        }
+    }
+    TextEncoder::new().encode_to_string(&page.registry.gather())
+}
+
+fn owner(shown: &Shown) -> i64 {
+    i64::from(lock(&shown.generation).is_some())
+}
+
+struct Page {
+    registry: Registry,
+    table: String,
+}
+
+impl Page {
+    fn put(&self, name: &str, help: &str, value: i64) -> Result<(), prometheus::Error> {
+        let gauge = IntGauge::with_opts(Opts::new(name, help).const_label("table", &self.table))?;
+        gauge.set(value);
+        let collector: Box<dyn Collector> = Box::new(gauge);
+        self.registry.register(collector)
+    }
+
+    fn capture(&self, gauges: &CaptureGauges, seen: Observation) -> Result<(), prometheus::Error> {
+        let rows = signed(gauges.rows.get());
+        self.put("datapipe_source_rows_total", "changes and snapshot rows committed to Kafka", rows)?;
+        let snapshot_rows = signed(gauges.snapshot_rows.get());
+        self.put("datapipe_source_snapshot_rows_total", "snapshot rows read", snapshot_rows)?;
+        self.put("datapipe_source_bytes_total", "bytes committed to Kafka", signed(gauges.bytes.get()))?;
+        self.put("datapipe_source_commits_total", "Kafka transactions committed", signed(gauges.commits.get()))?;
+        self.put("datapipe_source_dead_letters_total", "rows dead-lettered", signed(gauges.dead_letters.get()))?;
+        self.put("datapipe_source_snapshot", "1 while a snapshot is read", gauges.in_snapshot.get())?;
+        let confirmed = gauges.confirmed_lsn.get();
+        self.put("datapipe_source_confirmed_lsn", "confirmed position, in bytes of WAL", confirmed)?;
+        self.put("datapipe_source_received_lsn", "received position, in bytes of WAL", gauges.received_lsn.get())?;
+        let (source_us, committed_us) = (gauges.source_time_us.get(), gauges.committed_at_us.get());
+        self.put("datapipe_source_committed_timestamp_ms", "time of the last Kafka commit", committed_us / 1000)?;
+        let behind_ms = if source_us == 0 { 0 } else { (committed_us - source_us).max(0) / 1000 };
+        let help = "from the last transaction's commit in PostgreSQL to the last Kafka commit";
+        self.put("datapipe_source_delay_ms", help, behind_ms)?;
+        if let (Some(end), true) = (seen.server_lsn, confirmed > 0) {
+            let lag = signed(end).saturating_sub(confirmed).max(0);
+            self.put("datapipe_source_lag_bytes", "WAL from the confirmed position to the server's end", lag)?;
+        }
+        if let Some(retained) = seen.retained_bytes {
+            self.put("datapipe_source_retained_wal_bytes", "WAL that the slot holds back", signed(retained))?;
+        }
+        Ok(())
+    }
+
+    fn deliver(&self, gauges: &DeliverGauges, seen: Observation, now_us: i64) -> Result<(), prometheus::Error> {
+        self.put("datapipe_sink_rows_total", "records in objects", signed(gauges.rows.get()))?;
+        self.put("datapipe_sink_objects_total", "objects created", signed(gauges.objects.get()))?;
+        self.put("datapipe_sink_bytes_total", "bytes of objects created", signed(gauges.bytes.get()))?;
+        let adopted = signed(gauges.adopted.get());
+        self.put("datapipe_sink_adopted_total", "objects found written by another delivery", adopted)?;
+        self.put("datapipe_sink_skipped_total", "tombstones left out", signed(gauges.skipped.get()))?;
+        self.put("datapipe_sink_dead_letters_total", "records dead-lettered", signed(gauges.dead_letters.get()))?;
+        self.put("datapipe_sink_unwritten_records", "records read, not in an object yet", gauges.unwritten.get())?;
+        let since = gauges.unwritten_since_us.get();
+        let age_ms = if since == 0 { 0 } else { (now_us - since).max(0) / 1000 };
+        self.put("datapipe_sink_oldest_unwritten_ms", "age of the oldest record not in an object yet", age_ms)?;
+        let next = gauges.next_offset.get();
+        self.put("datapipe_sink_next_offset", "where the chain of objects ends", next)?;
+        if let Some(end) = seen.log_end {
+            let help = "records and markers from the chain's end to the topic's end";
+            self.put("datapipe_sink_lag_records", help, end.saturating_sub(next).max(0))?;
+        }
+        Ok(())
+    }
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// `VmRSS` of this process; none where there is no `/proc`.
+fn resident_bytes() -> Option<i64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let kib: i64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
+}

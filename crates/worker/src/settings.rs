@@ -1,0 +1,30 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// What a worker is told when it starts; everything else stands in the configurations topic.
+#[derive(Clone, Debug)]
+pub struct WorkerSettings {
+    /// The table's dashed name, for logs and metrics.
+    pub slug: String,
+    /// Where REST is served.
+    pub listen: SocketAddr,
+    /// `connect-cluster-{slug}`.
+    pub group: String,
+    /// `connect-offsets-{slug}`.
+    pub offsets_topic: String,
+    /// Where objects are spooled that do not fit into memory.
+    pub spool_folder: PathBuf,
+}
+
+impl WorkerSettings {
+    /// How a status record names this worker.
+    pub fn worker_id(&self) -> String {
+        self.listen.to_string()
+    }
+
+    /// The transactional id that Kafka Connect would use for the connector's only task, so that each kind of worker
+    /// fences the other's zombie.
+    pub fn transactional_id(&self, connector: &str) -> String {
+        format!("{}-{connector}-0", self.group)
+    }
+}

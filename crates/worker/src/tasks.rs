@@ -1,0 +1,212 @@
+//! Running a connector: again and again, with a back-off, and never in the way of another one.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use datapipe_core::connector::{SinkConfig, SourceConfig};
+use datapipe_core::envelope::EnvelopeSettings;
+use datapipe_core::object::CutLimits;
+use datapipe_core::port::clock::Clock;
+use datapipe_core::port::{ErrorKind, PortError};
+use datapipe_core::progress::offset_key;
+use datapipe_core::table::SnapshotMode;
+use datapipe_engine::capture::{self, CaptureSettings, Diverted};
+use datapipe_engine::deliver::{self, DeliverSettings, Ports};
+use datapipe_engine::gauges::{CaptureGauges, DeliverGauges};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::adapters::Adapters;
+use crate::connectors::table_of;
+use crate::health::{Limits, Observed, Phase, judge};
+use crate::{Backoff, WorkerSettings};
+use datapipe_core::port::connect::State;
+
+/// The version that `source.version` carries: the Debezium whose records these are equal to.
+pub(crate) const DEBEZIUM_VERSION: &str = "3.6.3.Final";
+/// A log transaction is committed at the latest at this size, so that readers and memory are not kept waiting.
+const TRANSACTION_BYTES_MAX: usize = 8 << 20;
+/// Bytes of compressed content of an open object in memory; above, it goes to a file.
+const OBJECT_MEMORY_MAX: usize = 4 << 20;
+/// How often a refused run is tried again: a person must act, and a person's time is minutes.
+const REFUSED_WAIT: Duration = Duration::from_secs(15);
+/// A run that lasted this long has proven itself: the next failure waits the shortest time again.
+const PROVEN: Duration = Duration::from_secs(30);
+
+/// What a task shows of itself while it runs.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) connector: String,
+    pub(crate) gauges: Gauges,
+    limits: Limits,
+    shown: Mutex<(Phase, i64)>,
+    pub(crate) restarts: datapipe_engine::gauges::Counter,
+}
+
+/// The counters of a task's engine.
+#[derive(Clone, Debug)]
+pub(crate) enum Gauges {
+    Capture(Arc<CaptureGauges>),
+    Deliver(Arc<DeliverGauges>),
+}
+
+impl Task {
+    pub(crate) fn source(config: &SourceConfig) -> Self {
+        let limits = Limits { heartbeat: config.heartbeat, object_age_max: None };
+        Self::new(config.name.clone(), Gauges::Capture(Arc::default()), limits)
+    }
+
+    /// A sink has no heartbeat of its own: the source's default stands in.
+    pub(crate) fn sink(config: &SinkConfig) -> Self {
+        let limits = Limits { heartbeat: Duration::from_secs(10), object_age_max: Some(config.age_max) };
+        Self::new(config.name.clone(), Gauges::Deliver(Arc::default()), limits)
+    }
+
+    fn new(connector: String, gauges: Gauges, limits: Limits) -> Self {
+        let restarts = datapipe_engine::gauges::Counter::default();
+        Self { connector, gauges, limits, shown: Mutex::new((Phase::Standby, 0)), restarts }
+    }
+
+    fn show(&self, phase: Phase, now_us: i64) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = (phase, now_us);
+    }
+
+    /// The task's state now.
+    pub(crate) fn state(&self, now_us: i64) -> (State, Option<String>) {
+        let (phase, started_at_us) = self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (alive_at_us, waiting_since_us) = match &self.gauges {
+            Gauges::Capture(gauges) => (gauges.committed_at_us.get(), 0),
+            Gauges::Deliver(gauges) => (gauges.polled_at_us.get(), gauges.unwritten_since_us.get()),
+        };
+        // A run that got somewhere after the failure has recovered.
+        let phase = match phase {
+            Phase::Failed(_) if alive_at_us > started_at_us => Phase::Running,
+            phase => phase,
+        };
+        judge(&Observed { phase, started_at_us, alive_at_us, waiting_since_us }, &self.limits, now_us)
+    }
+
+    /// Runs `attempt` until it ends by itself or the stop signal comes.
+    pub(crate) async fn supervise<F>(&self, clock: &dyn Clock, stop: &CancellationToken, mut attempt: impl FnMut() -> F)
+    where
+        F: Future<Output = Result<(), PortError>>,
+    {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
+        let mut failed: Option<String> = None;
+        while !stop.is_cancelled() {
+            // The reason of a failure stays in sight until a run gets somewhere.
+            self.show(failed.take().map_or(Phase::Running, Phase::Failed), clock.now_us());
+            let started = Instant::now();
+            let Err(error) = attempt().await else { break };
+            let why = error.report();
+            if stop.is_cancelled() {
+                tracing::warn!(connector = %self.connector, "ended while stopping: {why}");
+                break;
+            }
+            if started.elapsed() >= PROVEN {
+                backoff.reset();
+            }
+            let wait = if error.kind() == ErrorKind::Refused { REFUSED_WAIT } else { backoff.after_failure() };
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            tracing::error!(connector = %self.connector, kind = ?error.kind(), wait_ms, "task failed: {why}");
+            self.show(Phase::Failed(why.clone()), clock.now_us());
+            self.restarts.add(1);
+            failed = Some(why);
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        self.show(Phase::Standby, clock.now_us());
+    }
+}
+
+/// Runs a source connector's only task.
+pub(crate) async fn run_source(
+    task: &Task,
+    config: &SourceConfig,
+    worker: &WorkerSettings,
+    adapters: &dyn Adapters,
+    clock: &dyn Clock,
+    stop: &CancellationToken,
+) {
+    let Gauges::Capture(gauges) = &task.gauges else { return };
+    let settings = capture_settings(config, worker);
+    let diverted = Arc::new(tokio::sync::Mutex::new(Diverted::default()));
+    let attempt = || {
+        let (settings, diverted) = (&settings, Arc::clone(&diverted));
+        async move {
+            let mut diverted = diverted.lock().await;
+            let mut source = adapters.source(config).await?;
+            let id = worker.transactional_id(&config.name);
+            let (topic, key) = (&settings.offsets_topic, &settings.offsets_key);
+            let mut log = adapters.transactional_log(config, &id, topic, key).await?;
+            capture::run(source.as_mut(), log.as_mut(), settings, clock, gauges, &mut diverted, stop).await
+        }
+    };
+    task.supervise(clock, stop, attempt).await;
+}
+
+fn capture_settings(config: &SourceConfig, worker: &WorkerSettings) -> CaptureSettings {
+    CaptureSettings {
+        envelope: EnvelopeSettings {
+            version: DEBEZIUM_VERSION.to_owned(),
+            server_name: config.topic_prefix.clone(),
+            database: config.database.clone(),
+            data_topic: config.topic(),
+            tombstones_on_delete: config.tombstones,
+        },
+        dead_letter_topic: config.dead_letter_topic.clone(),
+        offsets_topic: worker.offsets_topic.clone(),
+        offsets_key: offset_key(&config.name, &config.topic_prefix),
+        truncates: config.truncates,
+        snapshot: match config.snapshot {
+            SnapshotMode::Initial => capture::SnapshotMode::Initial,
+            SnapshotMode::NoData => capture::SnapshotMode::NoData,
+        },
+        keyless_snapshot: false,
+        heartbeat: config.heartbeat,
+        transaction_bytes_max: TRANSACTION_BYTES_MAX,
+        transaction_records_max: 50_000,
+    }
+}
+
+/// Runs a sink connector's only task.
+pub(crate) async fn run_sink(
+    task: &Task,
+    config: &SinkConfig,
+    worker: &WorkerSettings,
+    adapters: &dyn Adapters,
+    clock: &dyn Clock,
+    stop: &CancellationToken,
+) {
+    let Gauges::Deliver(gauges) = &task.gauges else { return };
+    let settings = deliver_settings(config, worker);
+    let attempt = || {
+        let settings = &settings;
+        async move {
+            let store = adapters.store(config).await?;
+            let mut reader = adapters.reader(config).await?;
+            let mut dead_letters = adapters.dead_letters(config).await?;
+            let ports =
+                Ports { reader: reader.as_mut(), store: store.as_ref(), dead_letters: dead_letters.as_mut(), clock };
+            deliver::run(ports, settings, gauges, stop).await
+        }
+    };
+    task.supervise(clock, stop, attempt).await;
+}
+
+fn deliver_settings(config: &SinkConfig, worker: &WorkerSettings) -> DeliverSettings {
+    DeliverSettings {
+        table: table_of(&config.prefix).unwrap_or_default().to_owned(),
+        topic: config.topic.clone(),
+        group: config.group(),
+        dead_letter_topic: config.dead_letter_topic.clone(),
+        limits: CutLimits { rows_max: config.rows_max, bytes_max: config.bytes_max, age_max: config.age_max },
+        compression_level: 1,
+        memory_max: OBJECT_MEMORY_MAX,
+        spool_folder: worker.spool_folder.clone(),
+    }
+}
