@@ -40,15 +40,13 @@ pub enum ColumnType {
     Float4,
     /// `float8`
     Float8,
-    /// `numeric`
-    Numeric,
+    /// `numeric(p, s)`, with its scale; none without one (and for a negative one).
+    Numeric(Option<u16>),
     /// `money`
     Money,
-    /// What is carried as its text, unchanged: `text`, `varchar`, `char`, `name`, `citext`, enums, `inet`, `cidr`, `xml`,
-    /// ranges and the like.
+    /// What is carried as its text, unchanged: `text`, `varchar`, `bpchar` (padded), `"char"`, `name`, `citext`, enums,
+    /// `inet`, `cidr`, `macaddr`, `macaddr8`, `xml`, `tsvector`, `ltree` and the built-in ranges.
     Text,
-    /// `bpchar`
-    Bpchar,
     /// `uuid`
     Uuid,
     /// `bytea`
@@ -63,14 +61,14 @@ pub enum ColumnType {
     TimeTz,
     /// `timestamp`
     Timestamp,
-    /// `timestamptz`
-    TimestampTz,
+    /// `timestamptz(p)`, with how many digits of the second it is written with, 0 to 6.
+    TimestampTz(u8),
     /// `interval`
     Interval,
-    /// `bit(1)`
+    /// `bit(1)` and `varbit(1)`
     Bit,
-    /// `bit(n)` and `varbit(n)`; none is without a limit.
-    Bits(Option<u32>),
+    /// `bit(n)` and `varbit(n)` of any other length, and `varbit` without one.
+    Bits,
     /// `hstore`
     Hstore,
     /// A one-dimensional array.
@@ -137,7 +135,7 @@ fn base(pg: &PgType) -> Option<ColumnType> {
     if pg.schema != "pg_catalog" {
         // Extensions may be installed in any schema.
         return match name {
-            "citext" => Some(ColumnType::Text),
+            "citext" | "ltree" => Some(ColumnType::Text),
             "hstore" => Some(ColumnType::Hstore),
             _ => None,
         };
@@ -150,11 +148,12 @@ fn base(pg: &PgType) -> Option<ColumnType> {
         "oid" => ColumnType::Oid,
         "float4" => ColumnType::Float4,
         "float8" => ColumnType::Float8,
-        "numeric" => ColumnType::Numeric,
+        "numeric" => ColumnType::Numeric(scale(pg.modifier)),
         "money" => ColumnType::Money,
-        "text" | "varchar" | "char" | "name" | "inet" | "cidr" | "macaddr" | "macaddr8" | "xml" | "int4range"
-        | "int8range" | "numrange" | "tsrange" | "tstzrange" | "daterange" => ColumnType::Text,
-        "bpchar" => ColumnType::Bpchar,
+        "text" | "varchar" | "bpchar" | "char" | "name" | "inet" | "cidr" | "macaddr" | "macaddr8" | "xml"
+        | "tsvector" | "int4range" | "int8range" | "numrange" | "tsrange" | "tstzrange" | "daterange" => {
+            ColumnType::Text
+        }
         "uuid" => ColumnType::Uuid,
         "bytea" => ColumnType::Bytea,
         "json" | "jsonb" => ColumnType::Json,
@@ -162,10 +161,45 @@ fn base(pg: &PgType) -> Option<ColumnType> {
         "time" => ColumnType::Time,
         "timetz" => ColumnType::TimeTz,
         "timestamp" => ColumnType::Timestamp,
-        "timestamptz" => ColumnType::TimestampTz,
+        "timestamptz" => ColumnType::TimestampTz(u8::try_from(pg.modifier).map_or(6, |digits| digits.min(6))),
         "interval" => ColumnType::Interval,
-        "bit" if pg.modifier == 1 => ColumnType::Bit,
-        "bit" | "varbit" => ColumnType::Bits(u32::try_from(pg.modifier).ok()),
+        "bit" | "varbit" if pg.modifier == 1 => ColumnType::Bit,
+        "bit" | "varbit" => ColumnType::Bits,
         _ => return None,
     })
+}
+
+/// The scale in a numeric's modifier: `((precision << 16) | (scale & 0x7ff)) + 4`, the scale in 11 bits with sign.
+fn scale(modifier: i32) -> Option<u16> {
+    let scale = modifier.checked_sub(4).filter(|packed| *packed >= 0)? & 0x7ff;
+    u16::try_from(scale).ok().filter(|scale| *scale < 0x400)
+}
+
+impl fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bool => "bool",
+            Self::Int2 => "int2",
+            Self::Int4 => "int4",
+            Self::Int8 => "int8",
+            Self::Oid => "oid",
+            Self::Float4 => "float4",
+            Self::Float8 => "float8",
+            Self::Numeric(_) => "numeric",
+            Self::Money => "money",
+            Self::Text => "text",
+            Self::Uuid => "uuid",
+            Self::Bytea => "bytea",
+            Self::Json => "json",
+            Self::Date => "date",
+            Self::Time => "time",
+            Self::TimeTz => "timetz",
+            Self::Timestamp => "timestamp",
+            Self::TimestampTz(_) => "timestamptz",
+            Self::Interval => "interval",
+            Self::Bit | Self::Bits => "bit",
+            Self::Hstore => "hstore",
+            Self::Array(element) => return write!(f, "{element}[]"),
+        })
+    }
 }

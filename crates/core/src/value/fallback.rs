@@ -1,0 +1,69 @@
+//! What stands where a row image has no value.
+
+use super::{ColumnType, UNAVAILABLE};
+
+const UNAVAILABLE_BASE64: &[u8] = b"\"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==\"";
+/// The version 3 UUID of the placeholder's bytes.
+const UNAVAILABLE_UUID: &[u8] = b"\"b68a35a7-17ad-35b3-af2a-ae46edb4545a\"";
+
+/// Writes the placeholder of a TOASTed value that an update left alone, in the type's own form.
+pub fn write_unchanged(kind: &ColumnType, out: &mut Vec<u8>) {
+    match kind {
+        ColumnType::Bytea | ColumnType::Bits => out.extend_from_slice(UNAVAILABLE_BASE64),
+        ColumnType::Hstore => {
+            let pair = format!("\"{{\\\"{UNAVAILABLE}\\\":\\\"{UNAVAILABLE}\\\"}}\"");
+            out.extend_from_slice(pair.as_bytes());
+        }
+        ColumnType::Array(element) => {
+            out.push(b'[');
+            match **element {
+                ColumnType::Int4 | ColumnType::Int8 => push_bytes(out),
+                ColumnType::Uuid => out.extend_from_slice(UNAVAILABLE_UUID),
+                ColumnType::Bytea => out.extend_from_slice(UNAVAILABLE_BASE64),
+                _ => push_placeholder(out),
+            }
+            out.push(b']');
+        }
+        _ => push_placeholder(out),
+    }
+}
+
+fn push_placeholder(out: &mut Vec<u8>) {
+    out.push(b'"');
+    out.extend_from_slice(UNAVAILABLE.as_bytes());
+    out.push(b'"');
+}
+
+/// The placeholder's bytes as numbers.
+fn push_bytes(out: &mut Vec<u8>) {
+    for (index, byte) in UNAVAILABLE.bytes().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        super::json::write_number(i64::from(byte), out);
+    }
+}
+
+/// Writes what Debezium puts in the place of a value that is not in the image although the column is NOT NULL: the
+/// type's zero. (It puts the column's default if it has one that is a constant; that is not known here.)
+pub fn write_fallback(kind: &ColumnType, out: &mut Vec<u8>) {
+    let text: &[u8] = match kind {
+        ColumnType::Bool | ColumnType::Bit => b"false",
+        ColumnType::Int2 | ColumnType::Int4 | ColumnType::Int8 | ColumnType::Oid | ColumnType::Interval => b"0",
+        ColumnType::Float4 | ColumnType::Float8 => b"0.0",
+        ColumnType::Numeric(Some(scale)) if *scale > 0 => {
+            out.extend_from_slice(b"\"0.");
+            out.extend((0..*scale).map(|_| b'0'));
+            b"\""
+        }
+        ColumnType::Numeric(_) => b"\"0\"",
+        ColumnType::Money => b"\"0.00\"",
+        ColumnType::Text | ColumnType::Uuid | ColumnType::Bytea | ColumnType::Json | ColumnType::Bits => b"\"\"",
+        ColumnType::Date => b"\"1970-01-01Z\"",
+        ColumnType::Time | ColumnType::TimeTz => b"\"00:00:00Z\"",
+        ColumnType::Timestamp | ColumnType::TimestampTz(_) => b"\"1970-01-01T00:00:00Z\"",
+        ColumnType::Hstore => b"\"{}\"",
+        ColumnType::Array(_) => b"[]",
+    };
+    out.extend_from_slice(text);
+}
