@@ -1,0 +1,77 @@
+//! When to wait a moment before reading again.
+//!
+//! A walsender sends each row by itself, and each send wakes a reader that waits: at full load both spend most of
+//! their time on that. So under load the reader sleeps for a moment whenever it has emptied the socket, and the server
+//! goes on writing into the socket's buffer. When little arrives it never sleeps, so that a single change is not late.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long to sleep. Measured: shorter costs the server more, and much longer lets the socket's buffer run full.
+const PAUSE: Duration = Duration::from_millis(1);
+/// The shortest time over which the load is judged.
+const WINDOW: Duration = Duration::from_millis(1);
+/// More than this arriving per millisecond is load; 4 KiB are some 15 rows.
+const LOAD_BYTES_PER_MS: u128 = 4 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Pace {
+    window: Instant,
+    bytes: usize,
+    pause: Option<Instant>,
+}
+
+impl Pace {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { window: now, bytes: 0, pause: None }
+    }
+
+    /// The socket was emptied, after so many bytes since the last time.
+    pub(super) fn drained(&mut self, now: Instant, bytes: usize) {
+        self.bytes += bytes;
+        self.pause = None;
+        let elapsed = now - self.window;
+        if elapsed < WINDOW {
+            return;
+        }
+        if self.bytes as u128 * 1000 >= LOAD_BYTES_PER_MS * elapsed.as_micros() {
+            self.pause = Some(now + PAUSE);
+        }
+        self.window = now;
+        self.bytes = 0;
+    }
+
+    /// Until when not to read.
+    pub(super) fn pause_until(&self) -> Option<Instant> {
+        self.pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_under_load_and_never_when_little_arrives() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        pace.drained(at(1), 300);
+        assert_eq!(pace.pause_until(), None);
+        pace.drained(at(2), 100_000);
+        assert_eq!(pace.pause_until(), Some(at(2) + PAUSE));
+        pace.drained(at(4), 300);
+        assert_eq!(pace.pause_until(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_small_reads_add_up_to_load() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        for step in 1..=20 {
+            pace.drained(start + Duration::from_micros(step * 60), 300);
+        }
+        assert!(pace.pause_until().is_some());
+    }
+}
