@@ -130,7 +130,9 @@ impl Error {
             Self::ServerEnded { .. } | Self::Program { .. } => {
                 "read the log lines above; a fresh folder starts from nothing".to_owned()
             }
-            Self::Timeout { .. } => "the machine may be overloaded; start again, or read the log lines above".to_owned(),
+            Self::Timeout { .. } => {
+                "the machine may be overloaded; start again, or read the log lines above".to_owned()
+            }
             Self::InUse { .. } => "end that process first, or choose another folder".to_owned(),
             Self::NotRunning { .. } => "start a stack in that folder first".to_owned(),
             Self::Incompatible { path, .. } => format!("remove {} or choose another folder", path.display()),

@@ -117,7 +117,11 @@ mod tests {
     #[test]
     fn the_project_file_asks_for_every_coordinate() {
         let text = pom(&["g:a:1", "h:b:2"]);
-        assert!(text.contains("<dependency><groupId>h</groupId><artifactId>b</artifactId><version>2</version></dependency>"));
+        assert!(
+            text.contains(
+                "<dependency><groupId>h</groupId><artifactId>b</artifactId><version>2</version></dependency>"
+            )
+        );
         assert_eq!(text.matches("<dependency>").count(), 2);
     }
 }

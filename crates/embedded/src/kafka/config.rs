@@ -43,10 +43,9 @@ background.threads=2
 
 /// Writes the configuration of this start.
 pub(crate) fn write(folder: &Path, port: u16, controller_port: u16, options: &KafkaOptions) -> Result<()> {
-    for (path, text) in [
-        (path(folder), properties(folder, port, controller_port, options)),
-        (log_path(folder), LOGGING.to_owned()),
-    ] {
+    for (path, text) in
+        [(path(folder), properties(folder, port, controller_port, options)), (log_path(folder), LOGGING.to_owned())]
+    {
         fs::write(&path, text).map_err(Error::io(format!("write {}", path.display())))?;
     }
     Ok(())

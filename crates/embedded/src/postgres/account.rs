@@ -129,8 +129,13 @@ mod tests {
 
     #[test]
     fn a_private_folder_is_not_reachable() {
+        use std::os::unix::fs::PermissionsExt;
+
         let folder = tempfile::tempdir().unwrap();
-        assert!(!is_reachable(folder.path()), "temporary folders have mode 0700");
+        let below = folder.path().join("below");
+        fs::create_dir(&below).unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        assert!(!is_reachable(&below));
         assert!(is_reachable(Path::new("/usr/bin")));
     }
 }

@@ -130,7 +130,8 @@ impl Postgres {
     pub(crate) fn attach(folder: &Path, guard: bool) -> Result<Self> {
         let not_running = |reason: &str| Error::NotRunning { root: folder.to_owned(), reason: reason.to_owned() };
         let home = fs::canonicalize(folder).map_err(|_| not_running("PostgreSQL has no data there"))?;
-        let state: State = state::load(&home.join("state.json"))?.ok_or_else(|| not_running("PostgreSQL has no state"))?;
+        let state: State =
+            state::load(&home.join("state.json"))?.ok_or_else(|| not_running("PostgreSQL has no state"))?;
         let process = ServerProcess::adopt(NAME, home.join("server.pid"), guard.then_some(Signal::QUIT))?
             .ok_or_else(|| not_running("PostgreSQL has ended"))?;
         let install = Install { bin: state.bin.clone(), major: state.major };

@@ -168,12 +168,7 @@ async fn serve(listener: TcpListener, service: S3Service, mut stopped: watch::Re
     }
 }
 
-fn spawn_connection(
-    connections: &mut JoinSet<()>,
-    graceful: &GracefulShutdown,
-    stream: TcpStream,
-    service: S3Service,
-) {
+fn spawn_connection(connections: &mut JoinSet<()>, graceful: &GracefulShutdown, stream: TcpStream, service: S3Service) {
     // Answers are small and awaited: never hold them back for more.
     let _ = stream.set_nodelay(true);
     let builder = ConnectionBuilder::new(TokioExecutor::new());
