@@ -80,7 +80,7 @@ impl Names {
             return Err(refused);
         }
         let names = Self::format(topic_prefix, schema, table);
-        let refused = names.too_long();
+        let refused = names.too_long(topic_prefix);
         if refused.is_empty() { Ok(names) } else { Err(refused) }
     }
 
@@ -113,8 +113,8 @@ impl Names {
     }
 
     /// The characters follow from the inputs' rules; the lengths do not.
-    fn too_long(&self) -> Vec<NameError> {
-        let heartbeat_topic = format!("{}.{}", self.heartbeat_prefix, self.data_topic);
+    fn too_long(&self, topic_prefix: &str) -> Vec<NameError> {
+        let heartbeat_topic = format!("{}.{topic_prefix}", self.heartbeat_prefix);
         let limits = [
             ("publication", &self.publication, POSTGRES_NAME_BYTES_MAX),
             ("replication slot", &self.slot, POSTGRES_NAME_BYTES_MAX),

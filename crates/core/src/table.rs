@@ -101,7 +101,7 @@ pub enum SnapshotMode {
 pub struct Source {
     /// What happens to existing rows; `initial` by convention.
     pub snapshot: SnapshotMode,
-    /// How often an idle table tells PostgreSQL that its log may go, 1 s to 1 h; 10 s by convention.
+    /// How often an idle table tells PostgreSQL that its log may go, 100 ms to 1 h; 10 s by convention.
     pub heartbeat: Duration,
     /// Whether a delete is followed by a record without value; yes by convention.
     pub tombstones: bool,

@@ -17,11 +17,15 @@ impl Known {
         self.keys.contains(&key) || self.prefixes.iter().any(|prefix| key.starts_with(prefix))
     }
 
+    /// The key that was probably meant: a misspelt one, or one that goes on where this one ends.
     pub(super) fn nearest(&self, key: &str, asked: &BTreeSet<&'static str>) -> Option<&'static str> {
-        let candidates =
-            asked.iter().chain(self.keys).map(|candidate| (strsim::osa_distance(key, candidate), *candidate));
-        let allowed = EDITS_MAX.min(key.len() / 3);
-        candidates.filter(|(edits, _)| *edits <= allowed).min().map(|(_, candidate)| candidate)
+        let known = || asked.iter().chain(self.keys).copied();
+        let edits_max = EDITS_MAX.min(key.len() / 3);
+        let edits = |candidate| strsim::osa_distance(key, candidate);
+        let misspelt =
+            known().filter(|candidate| edits(candidate) <= edits_max).min_by_key(|candidate| edits(candidate));
+        let extends = |candidate: &&str| candidate.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+        misspelt.or_else(|| known().find(extends))
     }
 }
 

@@ -93,7 +93,8 @@ impl<'a> Reader<'a> {
             None if absent.is_empty() => "is missing".to_owned(),
             None => format!("is missing, which means {absent:?}, and that is not served by the native worker"),
         };
-        self.problem(key, why, format!("set {}", quoted(served)));
+        let fix = if served == [""] { "leave it out".to_owned() } else { format!("set {}", quoted(served)) };
+        self.problem(key, why, fix);
         served[0]
     }
 

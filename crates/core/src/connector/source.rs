@@ -43,7 +43,7 @@ pub struct SourceConfig {
     pub tombstones: bool,
     /// False if `skipped.operations` holds `t`, which is Debezium's default.
     pub truncates: bool,
-    /// `heartbeat.interval.ms`, 1 s to 1 h; without it, or with 0, 10 s.
+    /// `heartbeat.interval.ms`, 100 ms to 1 h; without it, or with 0, 10 s.
     pub heartbeat: Duration,
     /// `max.batch.size`: the most rows handed on at once.
     pub batch_rows_max: u32,
@@ -87,7 +87,7 @@ impl SourceConfig {
             },
             tombstones: reader.boolean("tombstones.on.delete", true),
             truncates: reader.one_of("skipped.operations", "t", &["none", "t"]) == "none",
-            heartbeat: if heartbeat == 0 { HEARTBEAT_DEFAULT } else { Duration::from_millis(heartbeat.max(1000)) },
+            heartbeat: if heartbeat == 0 { HEARTBEAT_DEFAULT } else { Duration::from_millis(heartbeat.max(100)) },
             batch_rows_max: reader.number("max.batch.size", 2048, 1..=1_000_000, "rows"),
             queue_bytes_max: if queue_bytes_max == 0 { 16 << 20 } else { queue_bytes_max.max(1 << 20) },
             dead_letter_topic: reader.optional("datapipe.errors.deadletterqueue.topic.name").map(str::to_owned),

@@ -187,7 +187,7 @@ impl Bounds<'_> {
     }
 
     fn source(&mut self, source: &Source) {
-        let heartbeats = Span(Duration::from_secs(1))..=Span(Duration::from_secs(3600));
+        let heartbeats = Span(Duration::from_millis(100))..=Span(Duration::from_secs(3600));
         self.check("source.heartbeat", Span(source.heartbeat), &heartbeats);
         self.check("source.batch_rows", source.batch_rows_max, &(1..=1_000_000));
         self.check("source.queue_bytes", ByteSize(source.queue_bytes_max), &(ByteSize(1 << 20)..=ByteSize(1 << 30)));

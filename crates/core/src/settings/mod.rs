@@ -93,7 +93,7 @@ pub struct S3Settings {
 pub struct SourceSettings {
     /// What happens to existing rows: `initial` or `no_data`.
     pub snapshot: Option<SnapshotMode>,
-    /// How often an idle table releases PostgreSQL's log, 1 s to 1 h.
+    /// How often an idle table releases PostgreSQL's log, 100 ms to 1 h.
     pub heartbeat: Option<Span>,
     /// Whether a delete is followed by a record without value.
     pub tombstones: Option<bool>,

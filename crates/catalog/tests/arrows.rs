@@ -1,0 +1,169 @@
+//! The arrows of the house: which room may depend on which, and which room alone may touch a big outside library.
+//! Read from `cargo metadata`, so a new arrow needs a line here and a reason in its review.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Rooms of the workspace (without the prefix) and what each may depend on, tests aside.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("core", &[]),
+    ("model", &[]),
+    ("boot", &["core"]),
+    ("connect", &["core"]),
+    ("embedded", &["core"]),
+    ("engine", &["core"]),
+    ("kafka", &["core"]),
+    ("postgres", &["core"]),
+    ("s3", &["core"]),
+    ("reconcile", &["core"]),
+    ("testkit", &["core"]),
+    ("worker", &["connect", "core", "engine"]),
+    ("catalog", &["core", "table-*"]),
+    ("table-*", &["core"]),
+    (
+        "run",
+        &[
+            "boot",
+            "catalog",
+            "connect",
+            "core",
+            "embedded",
+            "engine",
+            "kafka",
+            "postgres",
+            "reconcile",
+            "s3",
+            "testkit",
+            "worker",
+        ],
+    ),
+];
+
+/// Rooms that only tests may use.
+const FOR_TESTS: &[&str] = &["testkit", "embedded"];
+
+/// Outside libraries and the only rooms that may name them.
+const ONE_ROOM: &[(&str, &[&str])] = &[
+    ("aws-sdk-s3", &["s3"]),
+    ("figment", &["boot"]),
+    ("kube", &["k8s"]),
+    ("rdkafka", &["kafka"]),
+    ("s3s", &["embedded"]),
+    ("s3s-fs", &["embedded"]),
+    ("stateright", &["model"]),
+    ("tokio-postgres", &["postgres"]),
+    ("tracing-subscriber", &["boot"]),
+];
+
+/// What `core` must not see, directly or not: runtimes, networks.
+const IMPURE: &[&str] = &["tokio", "reqwest", "hyper", "figment", "rdkafka", "mio"];
+
+struct Package {
+    dependencies: Vec<(String, bool)>,
+}
+
+fn metadata(extra: &[&str]) -> Value {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["metadata", "--format-version", "1", "--offline", "--manifest-path", manifest]).args(extra);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+/// The workspace's packages with their direct dependencies; true marks one for tests.
+fn packages() -> BTreeMap<String, Package> {
+    let metadata = metadata(&["--no-deps"]);
+    let package = |package: &Value| {
+        let dependencies = package["dependencies"].as_array().unwrap();
+        let dependencies = dependencies.iter().map(|one| (text(&one["name"]), one["kind"] == "dev")).collect();
+        (text(&package["name"]), Package { dependencies })
+    };
+    metadata["packages"].as_array().unwrap().iter().map(package).collect()
+}
+
+fn room(package: &str) -> Option<&str> {
+    package.strip_prefix("datapipe-")
+}
+
+fn matches(rule: &str, room: &str) -> bool {
+    rule.strip_suffix('*').map_or(rule == room, |start| room.starts_with(start))
+}
+
+fn allowed(room: &str) -> Option<&'static [&'static str]> {
+    ARROWS.iter().find(|(rule, _)| matches(rule, room)).map(|(_, allowed)| *allowed)
+}
+
+#[test]
+fn rooms_depend_on_what_they_may() {
+    let mut wrong = Vec::new();
+    for (name, package) in packages() {
+        let from = room(&name).unwrap_or(&name).to_owned();
+        let Some(may) = allowed(&from) else {
+            wrong.push(format!("{from}: no arrows are written down for this room"));
+            continue;
+        };
+        for (dependency, for_tests) in &package.dependencies {
+            let Some(to) = room(dependency) else { continue };
+            let written = may.iter().any(|rule| matches(rule, to));
+            if !written && !(*for_tests && FOR_TESTS.contains(&to)) {
+                wrong.push(format!("{from} -> {to}{}", if *for_tests { " (tests)" } else { "" }));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "arrows that the house does not have:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn one_room_touches_each_big_library() {
+    let mut wrong = Vec::new();
+    for (name, package) in packages() {
+        let from = room(&name).unwrap_or(&name).to_owned();
+        for (dependency, for_tests) in &package.dependencies {
+            let Some((_, rooms)) = ONE_ROOM.iter().find(|(library, _)| library == dependency) else { continue };
+            let tests_of_data = (*for_tests || from == "testkit") && dependency != "figment";
+            if !rooms.contains(&from.as_str()) && !tests_of_data {
+                wrong.push(format!("{from} -> {dependency} (only {})", rooms.join(", ")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "libraries touched by a second room:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn core_is_pure() {
+    let metadata = metadata(&[]);
+    let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
+    let name_of: BTreeMap<String, String> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| (text(&package["id"]), text(&package["name"])))
+        .collect();
+    let normal = |dependency: &Value| {
+        let kinds = dependency["dep_kinds"].as_array().unwrap();
+        kinds.iter().any(|kind| kind["kind"].is_null())
+    };
+    let mut waiting: Vec<String> =
+        name_of.iter().filter(|(_, name)| *name == "datapipe-core").map(|(id, _)| id.clone()).collect();
+    assert_eq!(waiting.len(), 1);
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(id) = waiting.pop() {
+        if !seen.insert(id.clone()) {
+            continue;
+        }
+        let node = nodes.iter().find(|node| node["id"] == id.as_str()).unwrap();
+        let dependencies = node["deps"].as_array().unwrap().iter().filter(|dependency| normal(dependency));
+        waiting.extend(dependencies.map(|dependency| text(&dependency["pkg"])));
+    }
+    let impure: Vec<&String> =
+        seen.iter().map(|id| &name_of[id]).filter(|name| IMPURE.contains(&name.as_str())).collect();
+    assert!(impure.is_empty(), "core reaches {impure:?}");
+    assert!(seen.len() > 10, "the walk did not start");
+}
