@@ -12,13 +12,21 @@
 
 mod client;
 mod config;
+mod connect_store;
+mod consumer;
 mod error;
+pub mod identity;
+pub mod lag;
 mod murmur2;
+mod ownership;
 mod producer;
 mod tail;
 pub mod topics;
 
 pub use config::{ConfigError, KafkaConfig};
+pub use connect_store::{KafkaConnectStore, Statuses};
+pub use consumer::{ReaderSettings, TopicReader};
 pub use error::Cause;
 pub use murmur2::{murmur2, partition_of};
+pub use ownership::{Generation, Ownership, SESSION_TIMEOUT};
 pub use producer::{ProducerSettings, TransactionalProducer};

@@ -90,10 +90,10 @@ fn settled_bounds(
     let attempt = || format!("looking up the end of topic {topic}, partition {partition}");
     let failed = |error: KafkaError| port_error(attempt(), &error);
     let uncommitted = consumer(config, "read_uncommitted").map_err(failed)?;
-    let (_, end) = uncommitted.fetch_watermarks(topic, partition, REQUEST_TIMEOUT).map_err(failed)?;
+    let (_, end) = watermarks(uncommitted.client(), topic, partition)?;
     let deadline = Instant::now() + wait;
     loop {
-        let (low, high) = committed.fetch_watermarks(topic, partition, REQUEST_TIMEOUT).map_err(failed)?;
+        let (low, high) = watermarks(committed.client(), topic, partition)?;
         if high >= end {
             return Ok((low, high));
         }
@@ -106,6 +106,25 @@ fn settled_bounds(
                 .hint("the broker aborts it after its own timeout; kafka-transactions.sh find-hanging names it"));
         }
         std::thread::sleep(SETTLE_STEP);
+    }
+}
+
+/// The first offset kept and the end, as far as the client's isolation level sees it. A partition that is just being
+/// moved or created is asked again. Blocks.
+pub(crate) fn watermarks<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    partition: i32,
+) -> Result<(i64, i64), PortError> {
+    let deadline = Instant::now() + REQUEST_TIMEOUT;
+    loop {
+        match client.fetch_watermarks(topic, partition, REQUEST_TIMEOUT) {
+            Ok(bounds) => return Ok(bounds),
+            Err(error) if is_passing(&error) && Instant::now() < deadline => std::thread::sleep(SETTLE_STEP),
+            Err(error) => {
+                return Err(port_error(format!("looking up the end of topic {topic}, partition {partition}"), &error));
+            }
+        }
     }
 }
 

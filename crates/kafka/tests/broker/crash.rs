@@ -1,0 +1,77 @@
+//! kill -9 of the broker in the middle of transactions: after the next claim nothing is lost or doubled.
+
+use std::time::Duration;
+
+use datapipe_core::port::ErrorKind;
+use datapipe_core::port::log::{Record, Sent, TransactionalLog};
+use datapipe_kafka::{KafkaConfig, TransactionalProducer};
+
+use crate::{Bench, KEY, start_broker};
+
+const ROUNDS: u64 = 20;
+const RECORDS_PER_TRANSACTION: u64 = 50;
+
+/// Sends numbered records and their count until something fails; returns the failure's kind.
+async fn work(producer: &mut TransactionalProducer, bench: &Bench, mut next: u64) -> ErrorKind {
+    loop {
+        for number in next..next + RECORDS_PER_TRANSACTION {
+            let value = number.to_string();
+            let record = Record { topic: &bench.data, key: Some(b"k"), value: Some(value.as_bytes()), headers: &[] };
+            loop {
+                match producer.send(record) {
+                    Ok(Sent::Queued) => break,
+                    Ok(Sent::Full) => if let Err(error) = producer.room().await { return error.kind() },
+                    Err(error) => return error.kind(),
+                }
+            }
+        }
+        next += RECORDS_PER_TRANSACTION;
+        let value = next.to_string();
+        let record = Record { topic: &bench.offsets, key: Some(KEY), value: Some(value.as_bytes()), headers: &[] };
+        if let Err(error) = producer.send(record) {
+            return error.kind();
+        }
+        if let Err(error) = producer.commit().await {
+            return error.kind();
+        }
+    }
+}
+
+async fn claim(producer: &mut TransactionalProducer) -> u64 {
+    loop {
+        match producer.claim().await {
+            Ok(progress) => return progress.map_or(0, |bytes| String::from_utf8(bytes.to_vec()).unwrap().parse().unwrap()),
+            Err(error) => {
+                assert_ne!(error.kind(), ErrorKind::Refused, "{}", error.report());
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_doubled_when_the_broker_is_killed_in_mid_transaction() {
+    let mut broker = start_broker().await;
+    let bench = Bench::on(KafkaConfig::plaintext(broker.kafka.bootstrap()).unwrap(), "crash").await;
+    let mut settings = bench.settings();
+    settings.transaction_timeout = Duration::from_secs(4);
+    let mut producer = TransactionalProducer::new(bench.config.clone(), settings);
+    let mut kinds = Vec::new();
+    for round in 0..ROUNDS {
+        let next = claim(&mut producer).await;
+        let killer = async {
+            // A different place in the cycle of transactions each round.
+            tokio::time::sleep(Duration::from_micros(300_000 + round * 1_700)).await;
+            broker.kafka.kill().await.unwrap();
+        };
+        let (kind, ()) = tokio::join!(work(&mut producer, &bench, next), killer);
+        assert!(matches!(kind, ErrorKind::Retry | ErrorKind::Ambiguous | ErrorKind::Fenced), "{kind:?}");
+        kinds.push(kind);
+        broker.kafka.resume().await.unwrap();
+    }
+    let count = claim(&mut producer).await;
+    let wanted: Vec<String> = (0..count).map(|number| number.to_string()).collect();
+    println!("{ROUNDS} rounds, {count} records, {kinds:?}");
+    assert!(count >= ROUNDS * RECORDS_PER_TRANSACTION);
+    assert_eq!(bench.values().await, wanted);
+}
