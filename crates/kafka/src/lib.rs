@@ -14,6 +14,7 @@ mod client;
 mod config;
 mod connect_store;
 mod consumer;
+mod dead_letters;
 mod error;
 pub mod identity;
 pub mod lag;
@@ -25,6 +26,7 @@ pub mod topics;
 
 pub use config::{ConfigError, KafkaConfig};
 pub use connect_store::{KafkaConnectStore, Statuses};
+pub use dead_letters::DeadLetters;
 pub use consumer::{ReaderSettings, TopicReader};
 pub use error::Cause;
 pub use murmur2::{murmur2, partition_of};
