@@ -175,7 +175,7 @@ struct Bounds<'a> {
 }
 
 impl Bounds<'_> {
-    fn check<T: PartialOrd + Display>(&mut self, key: &str, value: T, bounds: &RangeInclusive<T>) {
+    fn check<T: Copy + PartialOrd + Display>(&mut self, key: &str, value: T, bounds: &RangeInclusive<T>) {
         if !bounds.contains(&value) {
             let fix = format!("set a value from {} to {}", bounds.start(), bounds.end());
             self.report(key, format!("{value} is out of bounds"), fix);
