@@ -46,6 +46,9 @@ pub enum ValueError {
     /// The text is not UTF-8.
     #[error("the text is not UTF-8: the session's client_encoding must be UTF8")]
     Encoding,
+    /// The row image has more or fewer cells than the relation has columns.
+    #[error("the row image and the relation differ in their number of columns")]
+    Width,
     /// An array of two or more dimensions.
     #[error("the array has more than one dimension")]
     Dimensions,
