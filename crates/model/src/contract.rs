@@ -41,7 +41,10 @@ pub fn has_no_holes(delivered: &[u8]) -> bool {
 pub fn all_logs(length: usize) -> Vec<Log> {
     let mut logs = vec![Log::new()];
     for _ in 0..length {
-        logs = logs.iter().flat_map(|log| [Kind::Record, Kind::Skipped, Kind::Invisible].map(|kind| grown(log, kind))).collect();
+        logs = logs
+            .iter()
+            .flat_map(|log| [Kind::Record, Kind::Skipped, Kind::Invisible].map(|kind| grown(log, kind)))
+            .collect();
     }
     logs
 }

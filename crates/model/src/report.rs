@@ -1,9 +1,10 @@
 //! Runs a check to its end and says what was covered.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use stateright::{Checker, HasDiscoveries, Model};
+use stateright::{Checker, Expectation, HasDiscoveries, Model};
 
 /// Threads of one check.
 const THREADS: usize = 2;
@@ -23,8 +24,10 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// Whether every reachable state was visited.
     pub complete: bool,
-    /// Properties that do not hold, each with the number of steps of its counter-example.
+    /// Properties that do not hold, each with its counter-example.
     pub violations: Vec<Violation>,
+    /// Milestones that no state reached: the bounds are too small to show what they should.
+    pub unreached: Vec<&'static str>,
 }
 
 /// A property that does not hold.
@@ -37,9 +40,9 @@ pub struct Violation {
 }
 
 impl Outcome {
-    /// Every reachable state was visited and every property holds in it.
+    /// Every reachable state was visited, every property holds in it, and every milestone was met on the way.
     pub fn is_proof(&self) -> bool {
-        self.complete && self.violations.is_empty()
+        self.complete && self.violations.is_empty() && self.unreached.is_empty()
     }
 }
 
@@ -53,6 +56,9 @@ impl fmt::Display for Outcome {
             "{}: {states} states ({generated} generated), depth {}, {seconds:.1} s, {end}",
             self.title, self.depth
         )?;
+        for milestone in &self.unreached {
+            write!(f, "; never: {milestone}")?;
+        }
         for violation in &self.violations {
             write!(f, "; \"{}\" fails after {} steps", violation.property, violation.steps.len())?;
         }
@@ -70,14 +76,17 @@ where
     run(title.into(), model, HasDiscoveries::All)
 }
 
-/// Stops at the first counter-example.
-pub fn falsify<M>(title: impl Into<String>, model: M) -> Outcome
+/// Stops at the first counter-example to `property`.
+pub fn falsify<M>(title: impl Into<String>, model: M, property: &'static str) -> Outcome
 where
     M: Model + Send + Sync + 'static,
     M::State: std::hash::Hash + Clone + PartialEq + fmt::Debug + Send + Sync + 'static,
     M::Action: Clone + PartialEq + fmt::Debug,
 {
-    run(title.into(), model, HasDiscoveries::AnyFailures)
+    let mut outcome = run(title.into(), model, HasDiscoveries::AnyOf(BTreeSet::from([property])));
+    outcome.violations.retain(|violation| violation.property == property);
+    outcome.unreached.clear();
+    outcome
 }
 
 fn run<M>(title: String, model: M, until: HasDiscoveries) -> Outcome
@@ -87,15 +96,21 @@ where
     M::Action: Clone + PartialEq + fmt::Debug,
 {
     let began = Instant::now();
+    let until_the_end = matches!(until, HasDiscoveries::All);
     let checker = model.checker().threads(THREADS).finish_when(until).spawn_bfs().join();
-    let mut violations: Vec<Violation> = checker
-        .discoveries()
-        .into_iter()
-        .map(|(property, path)| Violation {
-            property,
-            steps: path.into_actions().iter().map(|action| format!("{action:?}")).collect(),
-        })
-        .collect();
+    let discoveries = checker.discoveries();
+    let (mut violations, mut unreached) = (Vec::new(), Vec::new());
+    for property in checker.model().properties() {
+        match (property.expectation, discoveries.get(property.name)) {
+            (Expectation::Sometimes, None) => unreached.push(property.name),
+            (Expectation::Always, Some(path)) => {
+                let actions = path.clone().into_actions();
+                let steps = actions.iter().map(|action| format!("{action:?}")).collect();
+                violations.push(Violation { property: property.name, steps });
+            }
+            _ => {}
+        }
+    }
     violations.sort_by_key(|violation| (violation.steps.len(), violation.property));
     Outcome {
         title,
@@ -103,8 +118,9 @@ where
         generated: checker.state_count(),
         depth: checker.max_depth(),
         elapsed: began.elapsed(),
-        complete: checker.is_done() && violations.is_empty(),
+        complete: checker.is_done() && until_the_end,
         violations,
+        unreached,
     }
 }
 

@@ -2,14 +2,14 @@
 //!
 //! See the crate's front page for what each action stands for.
 
-mod invariants;
+pub mod invariants;
 mod rank;
 mod rules;
 mod state;
 mod step;
 mod wal;
 
-pub use state::{Changes, Faults, Flight, INSTANCES, Instance, Kafka, Phase, Slot, State, Transaction};
+pub use state::{Changes, Faults, Flight, INSTANCES, Instance, Kafka, Leftover, Phase, Slot, State, Transaction};
 pub use wal::{CHANGES, Position, ROWS, TRANSACTIONS};
 
 use stateright::{Model, Property};
@@ -39,7 +39,7 @@ pub enum Mutation {
     RetryWithoutReading,
     /// Does not compare the slot with the stored position before streaming.
     NoGapCheck,
-    /// Compares before START_REPLICATION only, not again once the slot is held.
+    /// Compares before `START_REPLICATION` only, not again once the slot is held.
     NoGapCheckOnceHeld,
     /// Refuses when the slot, looked at once it is held, is ahead of a position that was read earlier.
     RefuseOnStalePosition,
@@ -62,6 +62,23 @@ impl Mutation {
         Self::NoGapCheckOnceHeld,
         Self::RefuseOnStalePosition,
     ];
+
+    /// The property that this mutation breaks.
+    pub const fn breaks(self) -> &'static str {
+        match self {
+            Self::ConfirmBeforeCommit => invariants::CONFIRMED_IS_DURABLE,
+            Self::ConfirmBeyondProgress | Self::ConfirmIdleDirectly | Self::ReadUncommitted => {
+                invariants::STORED_IS_AHEAD
+            }
+            Self::LsnAloneSkipping | Self::NoGapCheck | Self::NoGapCheckOnceHeld => invariants::NOTHING_LOST,
+            Self::RefuseOnStalePosition => invariants::REFUSED_FOR_A_GAP,
+            Self::ReadBeforeInit
+            | Self::ReadWithoutWaiting
+            | Self::LsnAloneRepeating
+            | Self::ProgressOutside
+            | Self::RetryWithoutReading => invariants::NOTHING_DOUBLED,
+        }
+    }
 }
 
 /// The capture model: bounds, and at most one broken rule.
@@ -71,22 +88,26 @@ pub struct Capture {
     pub faults: Faults,
     /// The rule that is broken; none in the real protocol.
     pub mutation: Option<Mutation>,
+    /// Take two states that differ only in the instances' names for one. It halves the work, but the steps of a
+    /// counter-example then name the instances anew after each step.
+    pub nameless: bool,
 }
 
 impl Capture {
     /// The bounds of the exhaustive check.
     pub const BOUNDS: Faults = Faults { crashes: 2, pauses: 1, lost_replies: 1, restarts: 1, slot_changes: 0 };
     /// The bounds of the variation in which somebody drops, recreates or advances the slot.
-    pub const SLOT_CHANGE_BOUNDS: Faults = Faults { crashes: 1, pauses: 1, lost_replies: 0, restarts: 1, slot_changes: 1 };
+    pub const SLOT_CHANGE_BOUNDS: Faults =
+        Faults { crashes: 1, pauses: 1, lost_replies: 0, restarts: 1, slot_changes: 1 };
 
     /// The protocol as it is.
     pub const fn correct() -> Self {
-        Self { faults: Self::BOUNDS, mutation: None }
+        Self { faults: Self::BOUNDS, mutation: None, nameless: true }
     }
 
     /// The protocol as it is, while the slot may be changed by hand.
     pub const fn with_slot_change() -> Self {
-        Self { faults: Self::SLOT_CHANGE_BOUNDS, mutation: None }
+        Self { faults: Self::SLOT_CHANGE_BOUNDS, mutation: None, nameless: true }
     }
 
     /// The protocol with one rule broken, under the bounds in which that matters.
@@ -95,7 +116,7 @@ impl Capture {
             Mutation::NoGapCheck | Mutation::NoGapCheckOnceHeld => Self::SLOT_CHANGE_BOUNDS,
             _ => Self::BOUNDS,
         };
-        Self { faults, mutation: Some(mutation) }
+        Self { faults, mutation: Some(mutation), nameless: false }
     }
 
     fn is_broken(self, mutation: Mutation) -> bool {
@@ -112,21 +133,17 @@ pub enum Action {
     InitTransactions(u8),
     /// Looks at the slot, then reads progress to the high watermark, and compares.
     ReadProgress(u8),
-    /// START_REPLICATION, and a second look at the slot once it is held.
+    /// `START_REPLICATION`, and a second look at the slot once it is held.
     StartReplication(u8),
-    /// Receives the next message of the stream.
-    Receive(u8),
-    /// Receives a keepalive when nothing is left to send.
-    ReceiveKeepalive(u8),
-    /// Writes the batch and its progress record in a new transaction.
-    Send(u8),
-    /// Sends EndTxn(commit).
+    /// Receives messages, as many as given, and writes them as a batch with its progress record in a new transaction.
+    Send(u8, u8),
+    /// Sends `EndTxn(commit)`.
     EndTransaction(u8),
     /// The coordinator decides the requested commit.
     Decide,
     /// The markers are written: readers see the transaction.
     WriteMarkers,
-    /// The answer to EndTxn arrives.
+    /// The answer to `EndTxn` arrives.
     ReceiveReply(u8),
     /// The broker's refusal of an old epoch arrives: the instance stops.
     LearnFenced(u8),
@@ -136,11 +153,12 @@ pub enum Action {
     Confirm(u8),
     /// Fault: the process dies and starts anew, its memory gone.
     Crash(u8),
-    /// Fault: paused beyond `wal_sender_timeout`; the server ends the session, the process does not know yet.
-    SessionTimesOut(u8),
+    /// Fault: paused beyond `wal_sender_timeout`; the server ends the session, the process does not know yet. It has
+    /// received the given number of messages that are in no batch so far.
+    SessionTimesOut(u8, u8),
     /// Fault: paused beyond `transaction.timeout.ms`; the coordinator aborts the open transaction.
     TransactionTimesOut,
-    /// Fault: the answer to EndTxn is lost. The producer is thrown away, everything begins again.
+    /// Fault: the answer to `EndTxn` is lost. The producer is thrown away, everything begins again.
     LoseReply(u8),
     /// Fault: the answer to `InitProducerId` is lost: applied, and asked again.
     LoseInitReply(u8),
@@ -176,10 +194,13 @@ impl Model for Capture {
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
         self.apply(&mut state, action);
+        if self.nameless {
+            state.forget_names();
+        }
         Some(state)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        invariants::properties()
+        invariants::properties(*self)
     }
 }

@@ -1,7 +1,7 @@
 //! The decisions of one capture instance: what it takes for a position, what it skips, what it may confirm.
 
 use super::wal::{self, Event, Position};
-use super::{Capture, Changes, Flight, Instance, Mutation, Phase, State};
+use super::{Capture, Changes, Flight, Instance, Kafka, Leftover, Mutation, Phase, State, Transaction};
 
 impl Capture {
     /// An instance with nothing in memory.
@@ -23,7 +23,14 @@ impl Capture {
     /// Whether progress can be read to its end now.
     pub(super) fn may_read(self, state: &State) -> bool {
         let waits = !self.is_broken(Mutation::ReadWithoutWaiting) && !self.is_broken(Mutation::ReadUncommitted);
-        !(waits && state.kafka.is_unstable())
+        !waits || !self.is_unstable(&state.kafka)
+    }
+
+    /// Whether readers of committed records are held back, by an open transaction or by a marker that is not written yet.
+    pub(super) fn is_unstable(self, kafka: &Kafka) -> bool {
+        // Progress that is written on its own is no part of the transaction.
+        let marker_is_missing = kafka.stored != kafka.decided && !self.is_broken(Mutation::ProgressOutside);
+        kafka.open.is_some() || marker_is_missing
     }
 
     /// The position that a reader of the progress topic finds.
@@ -31,20 +38,52 @@ impl Capture {
         if self.is_broken(Mutation::ReadUncommitted) { state.kafka.written } else { state.kafka.stored }
     }
 
-    /// Takes one message of the stream into the instance's memory.
-    pub(super) fn take(self, instance: &mut Instance, event: Event) {
-        match event {
-            Event::Row { transaction, row } => {
-                let position = self.position_of(transaction, row, instance.next.end_lsn);
-                if !self.is_covered(position, instance) {
-                    instance.pending |= change(transaction, row);
-                    instance.next = position;
+    /// How many messages the instance could put into one batch; the keepalive, if any, is the last of them.
+    pub(super) fn available(self, state: &State, id: u8, instance: &Instance) -> u8 {
+        let (end, keepalive) = self.received(state, id, instance);
+        end - instance.cursor + u8::from(keepalive > 0)
+    }
+
+    /// The end of what is received, and the position of the keepalive behind it, or 0. A live session has received as much
+    /// as the batch wants: receiving touches nothing but memory, so it is free to happen as late as the batch.
+    pub(super) fn received(self, state: &State, id: u8, instance: &Instance) -> (u8, u8) {
+        if state.slot.holder != Some(id) {
+            return (instance.leftover.end, instance.leftover.keepalive);
+        }
+        let keepalive = wal::quiet_lsn(state.committed);
+        (wal::events(state.committed), if self.is_broken(Mutation::ConfirmIdleDirectly) { 0 } else { keepalive })
+    }
+
+    /// What is received when a session ends after `messages` more messages.
+    pub(super) fn leftover(self, state: &State, id: u8, instance: &Instance, messages: u8) -> Leftover {
+        let (end, keepalive) = self.received(state, id, instance);
+        let with_keepalive = instance.cursor + messages > end;
+        Leftover { end: end.min(instance.cursor + messages), keepalive: if with_keepalive { keepalive } else { 0 } }
+    }
+
+    /// The transaction that holds the next `messages` messages; none if the log has all of them.
+    pub(super) fn batch(self, state: &State, id: u8, instance: &Instance, messages: u8) -> Option<Transaction> {
+        let (end, keepalive) = self.received(state, id, instance);
+        let stop = instance.cursor + messages;
+        let mut position = instance.durable;
+        let mut changes = 0;
+        for event in (instance.cursor..stop.min(end)).map(Event::at) {
+            match event {
+                Event::Row { transaction, row } => {
+                    let here = self.position_of(transaction, row, position.end_lsn);
+                    if !self.is_covered(here, instance) {
+                        changes |= change(transaction, row);
+                        position = here;
+                    }
                 }
-            }
-            Event::Commit { transaction } => {
-                instance.next.end_lsn = instance.next.end_lsn.max(wal::end_lsn(transaction));
+                Event::Commit { transaction } => position.end_lsn = position.end_lsn.max(wal::end_lsn(transaction)),
             }
         }
+        if stop > end {
+            position.end_lsn = position.end_lsn.max(keepalive);
+        }
+        let is_new = changes != 0 || position != instance.durable;
+        is_new.then_some(Transaction { changes, position, end_requested: false })
     }
 
     fn position_of(self, transaction: u8, row: u8, end_lsn: u8) -> Position {
@@ -69,23 +108,14 @@ impl Capture {
         self.is_broken(Mutation::LsnAloneSkipping) || self.is_broken(Mutation::LsnAloneRepeating)
     }
 
-    /// Whether the instance has anything that a new transaction would hold.
-    pub(super) fn has_work(instance: &Instance) -> bool {
-        instance.flight == Flight::None && (instance.pending != 0 || instance.next != instance.durable)
-    }
-
     /// The highest LSN that the instance may confirm.
     pub(super) fn confirmable(self, state: &State, instance: &Instance) -> u8 {
         let durable = instance.durable;
-        let rows_are_durable = (durable.lsn, durable.index) == (instance.next.lsn, instance.next.index);
-        let all_is_durable = !Self::has_work(instance) && instance.flight == Flight::None;
-        let stream_is_drained = instance.cursor == wal::events(state.committed);
+        let idle = instance.flight == Flight::None && durable.end_lsn >= wal::last_end_lsn(state.committed);
         match self.mutation {
-            Some(Mutation::ConfirmBeforeCommit) => instance.next.end_lsn,
-            Some(Mutation::ConfirmBeyondProgress) if rows_are_durable => instance.next.end_lsn,
-            Some(Mutation::ConfirmIdleDirectly) if all_is_durable && stream_is_drained => {
-                wal::quiet_lsn(state.committed)
-            }
+            Some(Mutation::ConfirmBeforeCommit) => wal::last_end_lsn(state.committed),
+            Some(Mutation::ConfirmBeyondProgress) if durable.index == wal::ROWS => durable.end_lsn.max(durable.lsn + 1),
+            Some(Mutation::ConfirmIdleDirectly) if idle => wal::quiet_lsn(state.committed),
             _ => durable.end_lsn,
         }
     }

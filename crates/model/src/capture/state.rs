@@ -9,7 +9,7 @@ pub const INSTANCES: usize = 2;
 pub type Changes = u8;
 
 /// Where an instance is in its life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Phase {
     /// Freshly started: nothing in memory.
     #[default]
@@ -27,42 +27,49 @@ pub enum Phase {
 }
 
 /// The one Kafka transaction that an instance may have under way, as the instance sees it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Flight {
-    /// None.
+    /// None, or one that a newer producer has aborted.
     #[default]
     None,
     /// Batch and progress are written.
     Sent,
-    /// EndTxn is in the network, or has been applied to no effect.
+    /// `EndTxn` is in the network.
     Ending,
     /// The coordinator has decided to commit; its answer is in the network.
     Acknowledged,
 }
 
 /// One capture process.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Instance {
     /// Where it is in its life.
     pub phase: Phase,
     /// The newest position it knows to be durable in Kafka.
     pub durable: Position,
-    /// The position after all it has received.
-    pub next: Position,
-    /// Changes received and not yet sent.
-    pub pending: Changes,
-    /// Next message of its replication session.
+    /// Next message of its replication session that goes into a batch.
     pub cursor: u8,
+    /// What it had received when its session ended; nothing is known of it while the session lives.
+    pub leftover: Leftover,
     /// Its Kafka transaction.
     pub flight: Flight,
-    /// Changes in that transaction.
-    pub sent: Changes,
     /// Position that this transaction carries.
-    pub sent_position: Position,
+    pub sent: Position,
+    /// Messages in it; kept only for the mutation that sends them again.
+    pub sent_messages: u8,
     /// The position it started from; kept only for the mutations that skip by LSN.
     pub start: Position,
     /// Highest slot position that made it give up a connection and begin again.
     pub seen: u8,
+}
+
+/// Messages received in a session that has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Leftover {
+    /// The first message that was not received.
+    pub end: u8,
+    /// The position of a keepalive received after the last message, or 0.
+    pub keepalive: u8,
 }
 
 /// The replication slot.
@@ -81,7 +88,7 @@ pub struct Transaction {
     pub changes: Changes,
     /// The progress record.
     pub position: Position,
-    /// EndTxn is on its way. It may arrive even if its sender has died since.
+    /// `EndTxn` is on its way. It may arrive even if its sender has died since.
     pub end_requested: bool,
 }
 
@@ -101,13 +108,6 @@ pub struct Kafka {
     pub stored: Position,
     /// The last progress record written, committed or not; kept only for the mutation that reads it.
     pub written: Position,
-}
-
-impl Kafka {
-    /// Whether a transaction is undecided, or decided with its marker still missing.
-    pub fn is_unstable(&self) -> bool {
-        self.open.is_some() || self.stored != self.decided
-    }
 }
 
 /// How often each fault may still happen.
@@ -140,4 +140,18 @@ pub struct State {
     pub faults: Faults,
     /// The slot was moved past what Kafka holds: rows are gone, and no instance may go on as if nothing had happened.
     pub gap: bool,
+}
+
+impl State {
+    /// Orders the instances by what they are instead of by their names, which mean nothing.
+    pub(super) fn forget_names(&mut self) {
+        let weight =
+            |id: u8| (&self.instances[usize::from(id)], self.slot.holder == Some(id), self.kafka.owner == Some(id));
+        if weight(0) > weight(1) {
+            self.instances.swap(0, 1);
+            let renamed = |id: u8| 1 - id;
+            self.slot.holder = self.slot.holder.map(renamed);
+            self.kafka.owner = self.kafka.owner.map(renamed);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Which steps a state allows, and what each does.
 
-use super::state::{Flight, Instance, Kafka, Phase, State, Transaction};
-use super::wal::{self, Event, Position};
+use super::state::{Flight, Instance, Leftover, Phase, State};
+use super::wal::{self, Position};
 use super::{Action, CHANGES, Capture, INSTANCES, Mutation, TRANSACTIONS};
 
 impl Capture {
@@ -56,27 +56,23 @@ impl Capture {
         let connected = state.slot.holder == Some(id);
         let owner = state.kafka.owner == Some(id);
         if connected {
-            if instance.cursor < wal::events(state.committed) {
-                actions.push(Action::Receive(id));
-            } else if instance.next.end_lsn < wal::quiet_lsn(state.committed)
-                && !self.is_broken(Mutation::ConfirmIdleDirectly)
-            {
-                actions.push(Action::ReceiveKeepalive(id));
-            }
             if self.confirmable(state, instance) > state.slot.confirmed {
                 actions.push(Action::Confirm(id));
             }
             if state.faults.pauses > 0 {
-                actions.push(Action::SessionTimesOut(id));
+                let most = if owner { self.available(state, id, instance) } else { 0 };
+                actions.extend((0..=most).map(|received| Action::SessionTimesOut(id, received)));
             }
         } else {
             actions.push(Action::LearnDisconnected(id));
         }
         match instance.flight {
-            // One transactional id has one transaction at a time: the coordinator answers CONCURRENT_TRANSACTIONS until
+            // One transactional id has one transaction at a time: the coordinator answers `CONCURRENT_TRANSACTIONS` until
             // the markers of the one before are written.
-            Flight::None if owner && Self::has_work(instance) && self.may_begin(&state.kafka) => {
-                actions.push(Action::Send(id));
+            Flight::None if owner && !self.is_unstable(&state.kafka) => {
+                let most = self.available(state, id, instance);
+                let batches = (1..=most).filter(|messages| self.batch(state, id, instance, *messages).is_some());
+                actions.extend(batches.map(|messages| Action::Send(id, messages)));
             }
             Flight::Sent if owner => actions.push(Action::EndTransaction(id)),
             Flight::Acknowledged => actions.push(Action::ReceiveReply(id)),
@@ -90,30 +86,17 @@ impl Capture {
         }
     }
 
-    fn may_begin(self, kafka: &Kafka) -> bool {
-        // Progress that is written on its own is no part of the transaction that the coordinator waits for.
-        if self.is_broken(Mutation::ProgressOutside) { kafka.open.is_none() } else { !kafka.is_unstable() }
-    }
-
     /// Takes one step.
     pub(super) fn apply(self, state: &mut State, action: Action) {
         match action {
             Action::DatabaseCommits => state.committed += 1,
             Action::InitTransactions(id) => {
-                fence(&mut state.kafka, Some(id));
+                fence(state, Some(id));
                 state.instances[usize::from(id)].phase = self.after_init();
             }
             Action::ReadProgress(id) => self.read_progress(state, id),
             Action::StartReplication(id) => self.start_replication(state, id),
-            Action::Receive(id) => {
-                let instance = &mut state.instances[usize::from(id)];
-                self.take(instance, Event::at(instance.cursor));
-                instance.cursor += 1;
-            }
-            Action::ReceiveKeepalive(id) => {
-                state.instances[usize::from(id)].next.end_lsn = wal::quiet_lsn(state.committed);
-            }
-            Action::Send(id) => self.send(state, id),
+            Action::Send(id, messages) => self.send(state, id, messages),
             Action::EndTransaction(id) => {
                 state.instances[usize::from(id)].flight = Flight::Ending;
                 if let Some(open) = &mut state.kafka.open {
@@ -136,7 +119,7 @@ impl Capture {
                 self.stop(state, id);
             }
             Action::Crash(_)
-            | Action::SessionTimesOut(_)
+            | Action::SessionTimesOut(..)
             | Action::TransactionTimesOut
             | Action::LoseReply(_)
             | Action::LoseInitReply(_)
@@ -150,15 +133,18 @@ impl Capture {
                 state.faults.crashes -= 1;
                 self.stop(state, id);
             }
-            Action::SessionTimesOut(_) => {
+            Action::SessionTimesOut(id, received) => {
                 state.faults.pauses -= 1;
+                let instance = &state.instances[usize::from(id)];
+                let leftover = self.leftover(state, id, instance, received);
+                state.instances[usize::from(id)].leftover = leftover;
                 state.slot.holder = None;
             }
             Action::TransactionTimesOut => {
                 state.faults.pauses -= 1;
                 // Its producer is fenced by nobody who could go on: somebody must start it again.
                 state.faults.restarts += 1;
-                fence(&mut state.kafka, None);
+                fence(state, None);
             }
             Action::LoseReply(id) => {
                 state.faults.lost_replies -= 1;
@@ -166,7 +152,7 @@ impl Capture {
             }
             Action::LoseInitReply(_) => {
                 state.faults.lost_replies -= 1;
-                fence(&mut state.kafka, None);
+                fence(state, None);
             }
             Action::SlotMoved => {
                 state.faults.slot_changes -= 1;
@@ -195,7 +181,6 @@ impl Capture {
         let instance = &mut state.instances[usize::from(id)];
         instance.phase = phase;
         instance.durable = position;
-        instance.next = position;
         if self.takes_lsn_alone() {
             instance.start = position;
         }
@@ -226,25 +211,29 @@ impl Capture {
         instance.seen = 0;
     }
 
-    fn send(self, state: &mut State, id: u8) {
+    fn send(self, state: &mut State, id: u8, messages: u8) {
+        let instance = &state.instances[usize::from(id)];
+        let (end, _) = self.received(state, id, instance);
+        let Some(transaction) = self.batch(state, id, instance, messages) else { return };
         let instance = &mut state.instances[usize::from(id)];
         instance.flight = Flight::Sent;
-        instance.sent = instance.pending;
-        instance.sent_position = instance.next;
-        instance.pending = 0;
-        state.kafka.open =
-            Some(Transaction { changes: instance.sent, position: instance.next, end_requested: false });
-        if self.is_broken(Mutation::ReadUncommitted) {
-            state.kafka.written = instance.next;
+        instance.sent = transaction.position;
+        if self.is_broken(Mutation::RetryWithoutReading) {
+            instance.sent_messages = end.min(instance.cursor + messages) - instance.cursor;
         }
+        if self.is_broken(Mutation::ReadUncommitted) {
+            state.kafka.written = transaction.position;
+        }
+        instance.cursor = end.min(instance.cursor + messages);
+        state.kafka.open = Some(transaction);
     }
 
     fn receive_reply(self, state: &mut State, id: u8) {
         let instance = &mut state.instances[usize::from(id)];
         instance.flight = Flight::None;
-        instance.durable = instance.sent_position;
-        instance.sent = 0;
-        instance.sent_position = Position::default();
+        instance.durable = instance.sent;
+        instance.sent = Position::default();
+        instance.sent_messages = 0;
         if self.is_broken(Mutation::ProgressOutside) {
             state.kafka.stored = instance.durable;
         }
@@ -255,21 +244,35 @@ impl Capture {
             self.stop(state, id);
             return;
         }
+        let owner = state.kafka.owner == Some(id);
         let instance = &mut state.instances[usize::from(id)];
-        if instance.flight == Flight::Ending && state.kafka.owner == Some(id) {
-            state.kafka.open = None;
+        if owner {
+            instance.cursor -= instance.sent_messages;
+            if instance.flight == Flight::Ending {
+                state.kafka.open = None;
+            }
         }
         instance.flight = Flight::None;
-        instance.pending |= instance.sent;
-        instance.sent = 0;
-        instance.sent_position = Position::default();
+        instance.sent_messages = 0;
+        instance.sent = Position::default();
     }
 }
 
-/// Gives the newest epoch to `owner`, and aborts what the older producer left open. A commit that is already decided stands.
-fn fence(kafka: &mut Kafka, owner: Option<u8>) {
-    kafka.owner = owner;
-    kafka.open = None;
+/// Gives the newest epoch to `owner`, and aborts what the older producer left open. A commit that is already decided
+/// stands.
+fn fence(state: &mut State, owner: Option<u8>) {
+    let fenced = state.kafka.owner.map_or(INSTANCES, usize::from);
+    state.kafka.owner = owner;
+    state.kafka.open = None;
+    let Some(instance) = state.instances.get_mut(fenced) else { return };
+    // What it could still send will be refused, so it is as good as forgotten.
+    instance.leftover = Leftover::default();
+    instance.cursor = 0;
+    if instance.flight != Flight::Acknowledged {
+        instance.flight = Flight::None;
+        instance.sent = Position::default();
+        instance.sent_messages = 0;
+    }
 }
 
 /// The coordinator writes down that the open transaction commits: from here on it can't be undone.

@@ -59,10 +59,15 @@ pub(super) fn end_lsn(transaction: u8) -> u8 {
     commit_lsn(transaction) + 1
 }
 
+/// The LSN just after the last of `committed` transactions.
+pub(super) fn last_end_lsn(committed: u8) -> u8 {
+    if committed == 0 { 0 } else { end_lsn(committed - 1) }
+}
+
 /// The LSN that a keepalive names when `committed` transactions are written and others, of unpublished tables, have moved
 /// the log on. It lies before the commit of the next transaction.
 pub(super) fn quiet_lsn(committed: u8) -> u8 {
-    if committed == 0 { 1 } else { end_lsn(committed - 1) + 1 }
+    last_end_lsn(committed) + 1
 }
 
 /// The first message of a session that starts at `confirmed`: a transaction that committed before it is not sent, any other
