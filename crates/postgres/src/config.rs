@@ -68,8 +68,8 @@ impl PgConfig {
         let [Host::Tcp(host)] = parsed.get_hosts() else {
             return Err(refuse("exactly one TCP host is needed"));
         };
-        let user = parsed.get_user().ok_or_else(|| refuse("the user is missing"))?;
-        let database = parsed.get_dbname().ok_or_else(|| refuse("the database is missing"))?;
+        let user = parsed.get_user().filter(|user| !user.is_empty()).ok_or_else(|| refuse("the user is missing"))?;
+        let database = parsed.get_dbname().filter(|name| !name.is_empty()).ok_or_else(|| refuse("the database is missing"))?;
         let mut config = Self::new(host, user, database);
         config.port = parsed.get_ports().first().copied().unwrap_or(config.port);
         config.password = parsed.get_password().map(|bytes| Secret::new(String::from_utf8_lossy(bytes)));

@@ -13,14 +13,18 @@ mod decoder;
 mod error;
 pub mod pgoutput;
 mod relation;
+mod session;
 mod slot;
 mod snapshot;
 mod source;
 mod sql;
+mod table_rows;
 mod types;
 mod wire;
 
 pub use config::{PgConfig, SourceSpec};
 pub use error::{Error, ServerError};
+pub use session::Session;
 pub use slot::ObservedSlot;
 pub use source::PgSource;
+pub use table_rows::TableRows;

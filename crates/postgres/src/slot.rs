@@ -14,6 +14,9 @@ use crate::wire::Connection;
 pub(crate) const CURRENT: &str = "CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
                                   ELSE pg_catalog.pg_current_wal_lsn() END";
 
+/// How long the server may take to give up a slot that it has begun to create.
+const CANCEL_LIMIT: Duration = Duration::from_secs(5);
+
 /// A slot as `pg_replication_slots` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedSlot {
@@ -106,10 +109,15 @@ pub(crate) async fn create(
     let temporary = if temporary { " TEMPORARY" } else { "" };
     // The older syntax, which all versions from 10 on take.
     let sql = format!("CREATE_REPLICATION_SLOT {}{temporary} LOGICAL pgoutput EXPORT_SNAPSHOT", ident(slot));
-    let rows = connection.query(&sql, limit).await.map_err(|error| match error {
-        Error::Timeout(limit) => Error::SlotNotReady { slot: slot.to_owned(), limit },
-        error => error,
-    })?;
+    let rows = match connection.query(&sql, limit).await {
+        Err(Error::Timeout(limit)) => {
+            if let Err(error) = connection.cancel(CANCEL_LIMIT).await {
+                tracing::warn!(slot, %error, "creation of a slot could not be cancelled: it may appear later");
+            }
+            return Err(Error::SlotNotReady { slot: slot.to_owned(), limit });
+        }
+        rows => rows?,
+    };
     let field = |index: usize| rows.first().and_then(|row| row.get(index)).and_then(Option::as_deref);
     match (field(1).and_then(|text| text.parse().ok()), field(2)) {
         (Some(point), Some(snapshot)) => Ok(Created { point, snapshot: snapshot.to_owned() }),

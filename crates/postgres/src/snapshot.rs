@@ -44,12 +44,27 @@ impl Snapshot {
         ))
         .await?;
         refuse_rewritten(&sql, spec, point).await?;
+        Self::of(sql, spec, key_order).await
+    }
+
+    /// A snapshot of this moment, its rows in no order.
+    pub(crate) async fn now(spec: &SourceSpec) -> Result<Self, Error> {
+        let sql = Sql::connect(spec).await?;
+        sql.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        Self::of(sql, spec, |_, _| Vec::new()).await
+    }
+
+    async fn of(
+        sql: Sql,
+        spec: &SourceSpec,
+        order: impl FnOnce(&Relation, &CatalogTable) -> Vec<String>,
+    ) -> Result<Self, Error> {
         let catalog = CatalogTable::read(&sql, &spec.schema, &spec.table, &spec.publication).await?;
         let catalog = catalog.ok_or_else(|| missing_table(spec))?;
         let mut types = Types::default();
         types.fetch(&sql, catalog.published().map(|column| column.type_oid)).await?;
         let relation = catalog.relation(&spec.schema, &spec.table, &types).map_err(|found| unsupported(spec, &found))?;
-        let order = key_order(&relation, &catalog);
+        let order = order(&relation, &catalog);
         Ok(Self { sql, relation: Arc::new(relation), order, copy: None, ended: false })
     }
 

@@ -21,6 +21,9 @@ pub(crate) type Row = Vec<Option<String>>;
 pub(crate) struct Connection {
     stream: TcpStream,
     buffer: BytesMut,
+    address: (String, u16),
+    /// Process id and secret of the server's side, for cancelling what it does.
+    pub(super) cancel_key: Option<(i32, i32)>,
 }
 
 impl Connection {
@@ -31,7 +34,8 @@ impl Connection {
                 .await
                 .map_err(|source| Error::Connect { address: config.address(), source })?;
             stream.set_nodelay(true)?;
-            let mut connection = Self { stream, buffer: BytesMut::new() };
+            let address = (config.host.clone(), config.port);
+            let mut connection = Self { stream, buffer: BytesMut::new(), address, cancel_key: None };
             login(&mut connection, config, application).await?;
             Ok(connection)
         };
@@ -70,6 +74,21 @@ impl Connection {
             }
         };
         timeout(limit, run).await.map_err(|_| Error::Timeout(limit))?
+    }
+
+    /// Asks the server to give up the current statement, as one does after a time limit: a server that waits for
+    /// other transactions does not notice that its client is gone, and would finish what nobody wants any more.
+    pub(crate) async fn cancel(&mut self, limit: Duration) -> Result<(), Error> {
+        let Some((pid, key)) = self.cancel_key else { return Ok(()) };
+        let cancel = async {
+            let mut out = BytesMut::new();
+            frontend::cancel_request(pid, key, &mut out);
+            let mut other = TcpStream::connect((self.address.0.as_str(), self.address.1)).await?;
+            other.write_all(&out).await?;
+            while self.receive().await?.0 != b'Z' {}
+            Ok(())
+        };
+        timeout(limit, cancel).await.map_err(|_| Error::Timeout(limit))?
     }
 
     /// Runs a statement that turns the connection into a copy-both stream. After a refusal by the server the

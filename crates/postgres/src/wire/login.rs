@@ -42,8 +42,9 @@ pub(super) async fn login(connection: &mut Connection, config: &PgConfig, applic
             }
             b'E' => return Err(server_error(&body).into()),
             b'Z' => return Ok(()),
-            // ParameterStatus, BackendKeyData, NoticeResponse, NegotiateProtocolVersion
-            b'S' | b'K' | b'N' | b'v' => {}
+            b'K' => connection.cancel_key = cancel_key(&body),
+            // ParameterStatus, NoticeResponse, NegotiateProtocolVersion
+            b'S' | b'N' | b'v' => {}
             _ => return Err(unexpected(&format!("message {:?} at login", char::from(tag)))),
         }
     }
@@ -84,6 +85,11 @@ async fn answer(
         other => return Err(unsupported(&format!("authentication request {other}"))),
     }
     connection.send(&out).await
+}
+
+fn cancel_key(body: &[u8]) -> Option<(i32, i32)> {
+    let (pid, rest) = body.split_first_chunk()?;
+    Some((i32::from_be_bytes(*pid), i32::from_be_bytes(*rest.first_chunk()?)))
 }
 
 fn password(config: &PgConfig) -> Result<&[u8], Error> {

@@ -1,0 +1,39 @@
+//! A table's rows as of one moment, without a slot: for whoever compares them with what a pipeline has made of them.
+
+use std::sync::Arc;
+
+use datapipe_core::change::{Relation, Tuple};
+use datapipe_core::port::PortError;
+
+use crate::config::SourceSpec;
+use crate::error::Error;
+use crate::snapshot::Snapshot;
+
+/// The rows of one table in one read-only transaction, in no order.
+pub struct TableRows {
+    snapshot: Snapshot,
+    table: String,
+}
+
+impl TableRows {
+    /// Opens the transaction; the rows are those of this moment.
+    pub async fn open(spec: &SourceSpec) -> Result<Self, PortError> {
+        let table = spec.qualified();
+        let snapshot = Snapshot::now(spec).await.map_err(|error| during(error, &table))?;
+        Ok(Self { snapshot, table })
+    }
+
+    /// The schema that the rows are read under.
+    pub fn relation(&self) -> Arc<Relation> {
+        self.snapshot.relation()
+    }
+
+    /// Appends the next rows, about 1 MiB of them; none at the end.
+    pub async fn read(&mut self, rows: &mut Vec<Tuple>) -> Result<(), PortError> {
+        self.snapshot.read(None, rows).await.map_err(|error| during(error, &self.table))
+    }
+}
+
+fn during(error: Error, table: &str) -> PortError {
+    error.during(format!("reading the rows of table {table}"))
+}
