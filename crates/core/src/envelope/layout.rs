@@ -89,7 +89,7 @@ impl Layout {
         Ok(())
     }
 
-    fn write_image(&self, image: Option<Image<'_>>, out: &mut Vec<u8>) -> Result<(), RowError> {
+    pub(super) fn write_image(&self, image: Option<Image<'_>>, out: &mut Vec<u8>) -> Result<(), RowError> {
         let Some(Image { row, old }) = image else {
             out.extend_from_slice(b"null");
             return Ok(());

@@ -144,6 +144,11 @@ impl Encoder {
         layout.write_key(Image { row, old: None }, out)
     }
 
+    /// Writes a row as `after` would hold it.
+    pub fn write_row(&mut self, relation: &Arc<Relation>, row: &Tuple, out: &mut Vec<u8>) -> Result<(), RowError> {
+        Layout::of(&mut self.layout, relation).write_image(Some(Image { row, old: None }), out)
+    }
+
     /// Writes a change; nothing is emitted if any part of it cannot be written.
     pub fn encode(
         &mut self,
