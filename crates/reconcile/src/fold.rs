@@ -1,0 +1,149 @@
+//! The state of one key, and what an event makes of it.
+
+use crate::event::Op;
+use crate::row;
+use crate::spill::Record;
+
+/// What the events of a key have led to so far.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// The row; none if it is not there.
+    pub(crate) row: Option<Vec<u8>>,
+    /// The last event's object.
+    pub(crate) object: u32,
+    /// The last event's place in the order of folding.
+    pub(crate) place: u64,
+    /// The last event's LSN.
+    pub(crate) lsn: u64,
+    /// The highest LSN of a change; 0 before the first.
+    changed: u64,
+    /// The LSN of the snapshot whose row this is; none if a change came later.
+    fresh: Option<u64>,
+    /// True after the first event.
+    seen: bool,
+}
+
+/// What is wrong with an event.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It was delivered twice.
+    Doubled(String),
+    /// Its row is not there.
+    Orphaned(&'static str),
+}
+
+impl State {
+    /// Applies an event; the events of a key come in the order of the log.
+    pub(crate) fn apply(&mut self, record: &Record<'_>, op: Op) -> Result<Option<Fault>, serde_json::Error> {
+        let fault = self.judge(record, op);
+        self.row = match op {
+            Op::Delete => None,
+            Op::PartialUpdate => Some(match &self.row {
+                Some(old) => row::keep_unavailable(record.row, old)?,
+                None => record.row.to_vec(),
+            }),
+            Op::Read | Op::Create | Op::Update => Some(record.row.to_vec()),
+        };
+        self.fresh = (op == Op::Read).then_some(record.lsn);
+        if op != Op::Read {
+            self.changed = self.changed.max(record.lsn);
+        }
+        (self.object, self.place, self.lsn, self.seen) = (record.object, record.place, record.lsn, true);
+        Ok(fault)
+    }
+
+    /// Memory that the row takes, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.row.as_ref().map_or(0, Vec::capacity)
+    }
+
+    fn judge(&self, record: &Record<'_>, op: Op) -> Option<Fault> {
+        let at = lsn_text(record.lsn);
+        if op == Op::Read {
+            return self.seen.then(|| Fault::Doubled(format!("its snapshot row at {at} comes after another event of it")));
+        }
+        if record.lsn > 0 && record.lsn <= self.changed {
+            let what = format!("its change at {at} comes after its change at {}", lsn_text(self.changed));
+            return Some(Fault::Doubled(what));
+        }
+        match op {
+            Op::Create if self.row.is_some() => Some(Fault::Doubled(format!("it is created at {at} while it is there"))),
+            Op::Update if self.contained(record) => {
+                Some(Fault::Doubled(format!("its update at {at} is contained in its snapshot row before")))
+            }
+            Op::Update | Op::PartialUpdate if self.row.is_none() => Some(Fault::Orphaned("is updated, but is not there")),
+            Op::Delete if self.row.is_none() => Some(Fault::Orphaned("is deleted, but is not there")),
+            _ => None,
+        }
+    }
+
+    fn contained(&self, record: &Record<'_>) -> bool {
+        self.fresh.is_some_and(|point| record.lsn < point) && self.row.as_deref() == Some(record.row)
+    }
+}
+
+/// An LSN as `PostgreSQL` prints it.
+pub(crate) fn lsn_text(lsn: u64) -> String {
+    datapipe_core::Lsn(lsn).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Applies `(op, lsn, row)` one after another; the faults' kinds in short and the row in the end.
+    fn fold(events: &[(char, u64, &str)]) -> (String, Option<String>) {
+        let mut state = State::default();
+        let mut faults = String::new();
+        for (place, (op, lsn, row)) in events.iter().enumerate() {
+            let op = Op::of(*op as u8).unwrap();
+            let record = Record {
+                hash: 0,
+                place: place as u64,
+                lsn: *lsn,
+                object: 0,
+                op: op.letter(),
+                key: b"{}",
+                row: row.as_bytes(),
+            };
+            faults.push(match state.apply(&record, op).unwrap() {
+                None => '-',
+                Some(Fault::Doubled(_)) => 'D',
+                Some(Fault::Orphaned(_)) => 'O',
+            });
+        }
+        (faults, state.row.map(|row| String::from_utf8(row).unwrap()))
+    }
+
+    #[test]
+    fn histories_without_faults() {
+        let last = |row: &str| Some(row.to_owned());
+        assert_eq!(fold(&[('c', 1, "a"), ('u', 2, "b"), ('d', 3, "b"), ('c', 4, "e")]), ("----".to_owned(), last("e")));
+        // The update was in flight at the snapshot's point and is not contained in its row.
+        assert_eq!(fold(&[('r', 10, "a"), ('u', 9, "b"), ('u', 11, "b")]), ("---".to_owned(), last("b")));
+    }
+
+    #[test]
+    fn each_kind_of_doubling() {
+        for (events, faults) in [
+            (vec![('r', 10, "a"), ('r', 10, "a")], "-D"),
+            (vec![('c', 5, "a"), ('r', 10, "a")], "-D"),
+            (vec![('c', 5, "a"), ('d', 6, "a"), ('r', 10, "a")], "--D"),
+            (vec![('c', 5, "a"), ('c', 5, "a")], "-D"),
+            (vec![('c', 5, "a"), ('u', 6, "b"), ('u', 6, "b")], "--D"),
+            (vec![('c', 5, "a"), ('u', 6, "b"), ('c', 5, "a"), ('u', 6, "b")], "--DD"),
+            (vec![('c', 5, "a"), ('d', 6, "a"), ('d', 6, "a")], "--D"),
+            (vec![('r', 10, "a"), ('c', 8, "a")], "-D"),
+            (vec![('r', 10, "a"), ('u', 8, "a")], "-D"),
+        ] {
+            assert_eq!(fold(&events).0, faults, "{events:?}");
+        }
+    }
+
+    #[test]
+    fn events_of_rows_that_are_not_there() {
+        assert_eq!(fold(&[('u', 5, "a")]).0, "O");
+        assert_eq!(fold(&[('d', 5, "a")]).0, "O");
+        assert_eq!(fold(&[('c', 5, "a"), ('d', 6, "a"), ('u', 7, "a")]).0, "--O");
+    }
+}

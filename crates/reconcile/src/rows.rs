@@ -1,0 +1,67 @@
+//! Where the table's own rows come from.
+
+use async_trait::async_trait;
+use datapipe_core::port::PortError;
+
+/// The rows of a table, read once from begin to end.
+///
+/// * **Form**: a row is a JSON object in exactly the representation of an envelope's `after`.
+/// * **Order**: any.
+/// * **Consistency**: all rows as of one moment, at which the pipeline had delivered everything committed before it and
+///   nothing was committed after it; otherwise the report tells of rows that are merely under way.
+#[async_trait]
+pub trait Rows: Send {
+    /// Appends the next rows, some MiB at most. No row means the end.
+    async fn next(&mut self, batch: &mut RowBatch) -> Result<(), PortError>;
+}
+
+/// Rows read in one go, in one buffer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowBatch {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl RowBatch {
+    /// Adds a row by copying its JSON object.
+    pub fn push(&mut self, row: &[u8]) {
+        self.bytes.extend_from_slice(row);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// Adds a row that `write` appends to the buffer.
+    pub fn push_with<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+        let from = self.bytes.len();
+        match write(&mut self.bytes) {
+            Ok(()) => {
+                self.ends.push(self.bytes.len());
+                Ok(())
+            }
+            Err(error) => {
+                self.bytes.truncate(from);
+                Err(error)
+            }
+        }
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// True without rows.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The size of all rows in bytes.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The rows in the order of pushing.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(from, to)| &self.bytes[from..*to])
+    }
+}
