@@ -117,13 +117,14 @@ impl ServerProcess {
         }
     }
 
-    /// Sends each signal in turn until the server has ended, waiting for its grace; SIGKILL comes last.
-    pub(crate) async fn stop(&mut self, steps: &[(Signal, Duration)]) -> Result<()> {
+    /// Sends each signal in turn until the server has ended, waiting for its grace; SIGKILL comes last. Returns whether
+    /// it ended before SIGKILL.
+    pub(crate) async fn stop(&mut self, steps: &[(Signal, Duration)]) -> Result<bool> {
         for (signal, grace) in steps.iter().chain(&[(Signal::KILL, KILL_LIMIT)]) {
             self.signal(*signal);
             if self.wait_end(*grace).await {
                 self.forget();
-                return Ok(());
+                return Ok(*signal != Signal::KILL);
             }
             tracing::warn!(server = self.name, ?signal, grace_s = grace.as_secs(), "did not stop in time");
         }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 /// Receives one line per step: downloads, starts, stops. Cheap to clone; silent by default.
 #[derive(Clone, Default)]
-pub struct Progress(Option<Arc<dyn Fn(&str) + Send + Sync>>);
+pub struct Progress(Option<Arc<Report>>);
+
+type Report = dyn Fn(&str) + Send + Sync;
 
 impl Progress {
     /// Calls `report` with every line. It must not block for long.

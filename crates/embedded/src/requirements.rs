@@ -16,8 +16,16 @@ const INSTALL_MAVEN: &str = "brew install maven";
 #[cfg(not(target_os = "macos"))]
 const INSTALL_MAVEN: &str = "apt-get install maven (or your system's package of Maven 3.6 or later)";
 
+/// A Java that will do.
+#[derive(Debug, Clone)]
+pub(crate) struct Java {
+    pub(crate) program: PathBuf,
+    /// As Java tells it, for instance `17.0.15`.
+    pub(crate) version: String,
+}
+
 /// The `java` program of `JAVA_HOME`, else of `PATH`, if its version will do.
-pub(crate) fn java() -> Result<PathBuf> {
+pub(crate) fn java() -> Result<Java> {
     let program = std::env::var_os("JAVA_HOME")
         .map(|home| PathBuf::from(home).join("bin/java"))
         .filter(|java| java.exists())
@@ -28,10 +36,12 @@ pub(crate) fn java() -> Result<PathBuf> {
         .output()
         .map_err(|error| missing(format!("{} did not run: {error}", program.display())))?;
     let text = String::from_utf8_lossy(&output.stderr);
-    match java_major(&text) {
-        Some(major) if major >= JAVA_MAJOR_MIN => Ok(program),
-        Some(major) => Err(missing(format!("{} is version {major}", program.display()))),
-        None => Err(missing(format!("{} told no version", program.display()))),
+    let Some(version) = text.split('"').nth(1) else {
+        return Err(missing(format!("{} told no version", program.display())));
+    };
+    match java_major(version) {
+        Some(major) if major >= JAVA_MAJOR_MIN => Ok(Java { version: version.to_owned(), program }),
+        _ => Err(missing(format!("{} is version {version}", program.display()))),
     }
 }
 
@@ -49,10 +59,9 @@ fn no_maven(reason: String) -> Error {
     Error::MissingProgram { program: "Maven", reason, install: INSTALL_MAVEN }
 }
 
-/// The major version in the first line of `java -version`; `1.8` is 8.
-fn java_major(text: &str) -> Option<u32> {
-    let (_, quoted) = text.split_once('"')?;
-    let mut numbers = quoted.split(|c: char| !c.is_ascii_digit());
+/// The major version in Java's own: `1.8.0_392` is 8, `17.0.15` is 17.
+fn java_major(version: &str) -> Option<u32> {
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit());
     let first = numbers.next()?.parse().ok()?;
     if first == 1 { numbers.next()?.parse().ok() } else { Some(first) }
 }
@@ -63,9 +72,9 @@ mod tests {
 
     #[test]
     fn java_versions_old_and_new() {
-        assert_eq!(java_major("openjdk version \"17.0.15\" 2025-04-15"), Some(17));
-        assert_eq!(java_major("java version \"1.8.0_392\""), Some(8));
-        assert_eq!(java_major("openjdk version \"21\" 2023-09-19"), Some(21));
+        assert_eq!(java_major("17.0.15"), Some(17));
+        assert_eq!(java_major("1.8.0_392"), Some(8));
+        assert_eq!(java_major("21-ea"), Some(21));
         assert_eq!(java_major("nothing"), None);
     }
 }

@@ -1,5 +1,12 @@
 //! Fetched files that are not what they should be.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests: a failure is a panic, figures are printed"
+)]
+
 use std::fs;
 use std::path::Path;
 

@@ -1,5 +1,12 @@
 //! A real broker.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests: a failure is a panic, figures are printed"
+)]
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -1,5 +1,12 @@
 //! Real PostgreSQL servers: an installed one, and the fetched binaries.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests: a failure is a panic, figures are printed"
+)]
+
 use std::time::Duration;
 
 use datapipe_embedded::{Cache, Postgres, PostgresOptions, PostgresSource, Progress, Shutdown};

@@ -1,5 +1,12 @@
 //! A machine on which something is missing.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests: a failure is a panic, figures are printed"
+)]
+
 use std::process::Command;
 
 use datapipe_embedded::{Cache, Kafka, KafkaOptions, Progress};

@@ -1,5 +1,12 @@
 //! The S3 server, through the AWS SDK.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests: a failure is a panic, figures are printed"
+)]
+
 use std::sync::Arc;
 
 use aws_sdk_s3::Client;
@@ -16,7 +23,7 @@ const ROUNDS: usize = 200;
 const MULTIPART_ROUNDS: usize = 50;
 
 struct Server {
-    server: S3Server,
+    handle: S3Server,
     client: Client,
     _folder: tempfile::TempDir,
 }
@@ -26,7 +33,7 @@ async fn start() -> Server {
     let server = S3Server::start(folder.path(), &Progress::silent()).await.unwrap();
     server.create_bucket(BUCKET).await.unwrap();
     let client = client(&server, server.secret_key());
-    Server { server, client, _folder: folder }
+    Server { handle: server, client, _folder: folder }
 }
 
 fn client(server: &S3Server, secret_key: &str) -> Client {
@@ -172,7 +179,7 @@ async fn listing_by_delimiter_and_pages_and_reading_a_range() {
 
     let get = s3.client.get_object().bucket(BUCKET).key("table=orders/c").range("bytes=2-4").send().await.unwrap();
     assert_eq!(get.body.collect().await.unwrap().to_vec(), b"234");
-    let file = s3.server.bucket_path(BUCKET).join("table=orders/c");
+    let file = s3.handle.bucket_path(BUCKET).join("table=orders/c");
     assert_eq!(std::fs::read(file).unwrap(), b"0123456789", "objects are plain files");
 }
 
@@ -181,7 +188,7 @@ async fn absent_objects_and_wrong_secrets_are_told_apart() {
     let s3 = start().await;
     let absent = s3.client.get_object().bucket(BUCKET).key("absent").send().await.unwrap_err();
     assert_eq!(absent.into_service_error().code(), Some("NoSuchKey"));
-    let stranger = client(&s3.server, "not the secret");
+    let stranger = client(&s3.handle, "not the secret");
     assert_eq!(status(stranger.list_objects_v2().bucket(BUCKET).send().await), 403);
 }
 
@@ -189,10 +196,10 @@ async fn absent_objects_and_wrong_secrets_are_told_apart() {
 async fn it_comes_back_on_the_same_port_with_the_same_objects() {
     let mut s3 = start().await;
     s3.client.put_object().bucket(BUCKET).key("k").body(ByteStream::from_static(b"x")).send().await.unwrap();
-    let endpoint = s3.server.endpoint();
-    s3.server.stop().await;
+    let endpoint = s3.handle.endpoint();
+    s3.handle.stop().await;
     assert!(s3.client.head_object().bucket(BUCKET).key("k").send().await.is_err());
-    s3.server.resume().await.unwrap();
-    assert_eq!(s3.server.endpoint(), endpoint);
+    s3.handle.resume().await.unwrap();
+    assert_eq!(s3.handle.endpoint(), endpoint);
     s3.client.head_object().bucket(BUCKET).key("k").send().await.unwrap();
 }

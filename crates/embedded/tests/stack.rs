@@ -1,5 +1,12 @@
 //! The whole stack: taken over, left behind, thrown away.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests: a failure is a panic, figures are printed"
+)]
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -11,8 +11,14 @@ use crate::{Error, Progress, Result, requirements};
 const PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1";
 const ERROR_LINES_MAX: usize = 6;
 
-/// Copies the jars of `artifacts` and of all they depend on at run time into `folder`.
-pub(crate) fn copy_dependencies(artifacts: &[&str], folder: &Path, progress: &Progress) -> Result<()> {
+/// Copies the jars of `artifacts` and of all they depend on at run time into `folder`. Downloads of wanted files are
+/// reported; Maven also fetches parts of itself.
+pub(crate) fn copy_dependencies(
+    artifacts: &[&str],
+    folder: &Path,
+    is_wanted: impl Fn(&str) -> bool,
+    progress: &Progress,
+) -> Result<()> {
     let pom_path = folder.join("pom.xml");
     fs::write(&pom_path, pom(artifacts)).map_err(Error::io(format!("write {}", pom_path.display())))?;
     let mut command = Command::new("mvn");
@@ -22,24 +28,26 @@ pub(crate) fn copy_dependencies(artifacts: &[&str], folder: &Path, progress: &Pr
         .arg(format!("{PLUGIN}:copy-dependencies"))
         .arg(format!("-DoutputDirectory={}", folder.display()))
         .arg("-DincludeScope=runtime");
-    let result = run(command, &artifacts.join(", "), progress);
+    let result = run(command, &artifacts.join(", "), is_wanted, progress);
     fs::remove_file(&pom_path).map_err(Error::io(format!("remove {}", pom_path.display())))?;
     result
 }
 
-/// Unpacks the jar `artifact` (`group:artifact:version`) into `folder`.
+/// Unpacks the jar `artifact` (`group:artifact:version`) into `folder`, which is empty; the plugin's own marks stay there.
 pub(crate) fn unpack(artifact: &str, folder: &Path, progress: &Progress) -> Result<()> {
     let mut command = Command::new("mvn");
     command
         .arg(format!("{PLUGIN}:unpack"))
         .arg(format!("-Dartifact={artifact}"))
         .arg(format!("-DoutputDirectory={}", folder.display()))
-        // The plugin leaves marker files beside its output unless told otherwise.
-        .arg(format!("-DmarkersDirectory={}", folder.join("markers").display()));
-    run(command, artifact, progress)
+        // Without a project file the plugin takes this folder for the project's, and keeps marks there of what it has
+        // unpacked: elsewhere, it would unpack nothing the second time.
+        .current_dir(folder);
+    let name = artifact.split(':').nth(1).unwrap_or(artifact);
+    run(command, artifact, |file| file.starts_with(name), progress)
 }
 
-fn run(mut command: Command, artifact: &str, progress: &Progress) -> Result<()> {
+fn run(mut command: Command, artifact: &str, is_wanted: impl Fn(&str) -> bool, progress: &Progress) -> Result<()> {
     requirements::maven()?;
     let mut child = command
         .args(["--batch-mode", "--no-snapshot-updates"])
@@ -51,8 +59,10 @@ fn run(mut command: Command, artifact: &str, progress: &Progress) -> Result<()> 
     let mut errors = Vec::new();
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).lines().map_while(std::io::Result::ok) {
-            if let Some(file) = downloaded_jar(&line) {
-                progress.line(&format!("  fetched {file}"));
+            if let Some((file, size)) = downloaded_jar(&line) {
+                if is_wanted(file) {
+                    progress.line(&format!("  fetched {file} ({size})"));
+                }
             } else if line.contains("[ERROR]") && errors.len() < ERROR_LINES_MAX {
                 errors.push(line);
             }
@@ -66,18 +76,14 @@ fn run(mut command: Command, artifact: &str, progress: &Progress) -> Result<()> 
     Err(Error::Fetch { artifact: artifact.to_owned(), reason })
 }
 
-/// `kafka-clients-4.3.1.jar (10 MB at ..)` of a line about a finished download.
-fn downloaded_jar(line: &str) -> Option<&str> {
-    let (_, address) = line.split_once("Downloaded from ")?;
-    let file = address.rsplit_once('/').map_or(address, |(_, file)| file);
-    // The speed, "10 MB/s)", holds the last slash.
-    let file = if file.starts_with("s)") {
-        let address = address.strip_suffix("/s)")?;
-        address.rsplit_once('/')?.1.split(" at ").next()?
-    } else {
-        file
-    };
-    file.contains(".jar").then_some(file.trim_end_matches(')'))
+/// File name and size in a line about a finished download:
+/// `Downloaded from central: scheme://host/path/kafka-clients-4.3.1.jar (10 MB at 3.1 MB/s)`.
+fn downloaded_jar(line: &str) -> Option<(&str, &str)> {
+    let (_, rest) = line.split_once("Downloaded from ")?;
+    let (address, rate) = rest.split_once(" (")?;
+    let (_, file) = address.rsplit_once('/')?;
+    let (size, _) = rate.split_once(" at ")?;
+    (Path::new(file).extension()? == "jar").then_some((file, size))
 }
 
 fn pom(artifacts: &[&str]) -> String {
@@ -109,7 +115,7 @@ mod tests {
     #[test]
     fn finished_downloads_of_jars_are_recognised() {
         let line = "Downloaded from central: scheme://host/a/b/kafka-clients-4.3.1.jar (10 MB at 3.1 MB/s)";
-        assert_eq!(downloaded_jar(line), Some("kafka-clients-4.3.1.jar (10 MB"));
+        assert_eq!(downloaded_jar(line), Some(("kafka-clients-4.3.1.jar", "10 MB")));
         assert_eq!(downloaded_jar("Downloaded from central: scheme://host/a/b.pom (1 kB at 3 kB/s)"), None);
         assert_eq!(downloaded_jar("[INFO] BUILD SUCCESS"), None);
     }

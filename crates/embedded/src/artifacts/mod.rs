@@ -20,7 +20,8 @@ pub(crate) fn jars(cache: &Cache, set: JarSet, progress: &Progress) -> Result<Pa
     cache.folder(set.name(), |staging, is_new| {
         if is_new {
             progress.line(&format!("fetching {} ({} jars) with Maven, once", set.name(), manifest.files.len()));
-            maven::copy_dependencies(&manifest.artifacts, staging, progress)?;
+            let is_wanted = |file: &str| manifest.files.contains_key(file);
+            maven::copy_dependencies(&manifest.artifacts, staging, is_wanted, progress)?;
         }
         manifest.verify(staging)
     })

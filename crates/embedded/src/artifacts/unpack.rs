@@ -85,6 +85,7 @@ pub(crate) fn postgres(cache: &Cache, build: PostgresBuild, progress: &Progress)
 
 fn fetch(build: PostgresBuild, folder: &Path, archive: &Path, progress: &Progress) -> Result<()> {
     let jar = folder.join("jar");
+    fs::create_dir(&jar).map_err(Error::io(format!("create {}", jar.display())))?;
     let coordinates = format!("{GROUP}:embedded-postgres-binaries-{}:{}", build.platform, build.version);
     maven::unpack(&coordinates, &jar, progress)?;
     let unpacked = jar.join(build.archive);

@@ -1,5 +1,6 @@
 //! A real Apache Kafka broker, KRaft mode, one node, small heap, loopback only.
 
+mod class_archive;
 mod config;
 mod wire;
 
@@ -14,6 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use self::class_archive::ClassArchive;
 use crate::artifacts::{self, Cache, JarSet};
 use crate::process::ServerProcess;
 use crate::{Error, Progress, Result, blocking, log, port, requirements, state};
@@ -23,6 +25,7 @@ const READY_LIMIT: Duration = Duration::from_secs(90);
 const READY_POLL: Duration = Duration::from_millis(50);
 /// A controlled shutdown of one node writes its snapshots and closes its logs.
 const STOP_GRACE: Duration = Duration::from_secs(20);
+const HEAP_MIB_MIN: u32 = 128;
 const DROP_GRACE: Duration = Duration::from_secs(3);
 
 /// How the broker is set up.
@@ -52,6 +55,7 @@ struct State {
 struct Program {
     java: PathBuf,
     jars: PathBuf,
+    archive: ClassArchive,
     heap_mib: u32,
 }
 
@@ -100,7 +104,8 @@ impl Kafka {
         };
         state::save(&folder.join("state.json"), &state)?;
         config::write(&folder, state.port, state.controller_port, options)?;
-        let program = Program { java, jars, heap_mib: options.heap_mib.max(128) };
+        let archive = ClassArchive::new(&java, &jars, &folder);
+        let program = Program { java: java.program, jars, archive, heap_mib: options.heap_mib.max(HEAP_MIB_MIN) };
         let fresh = format(&folder, &program, &state.cluster_id)?;
         Ok((Self { folder, state, program: Some(program), process: None }, fresh))
     }
@@ -121,7 +126,8 @@ impl Kafka {
         };
         let log_path = self.log_path();
         let (stdout, stderr) = log::outputs(&log_path)?;
-        let mut command = program.command(&self.folder, "kafka.Kafka");
+        let sharing = program.archive.reading_or_writing();
+        let mut command = program.command(&self.folder, "kafka.Kafka", Some(sharing));
         command.arg(config::path(&self.folder)).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         let mut process = ServerProcess::spawn(NAME, &mut command, self.folder.join("server.pid"), Signal::KILL)?;
         let deadline = Instant::now() + READY_LIMIT;
@@ -144,18 +150,24 @@ impl Kafka {
 
     /// Stops the broker with SIGTERM, with SIGKILL after 20 s; nothing happens if it is stopped already.
     pub async fn stop(&mut self) -> Result<()> {
-        match self.process.take() {
-            Some(mut process) => process.stop(&[(Signal::TERM, STOP_GRACE)]).await,
-            None => Ok(()),
-        }
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        let orderly = process.stop(&[(Signal::TERM, STOP_GRACE)]).await?;
+        let Some(archive) = self.program.as_ref().map(|program| program.archive.clone()) else { return Ok(()) };
+        blocking::run("keep the class archive", move || {
+            archive.settle(orderly);
+            Ok(())
+        })
+        .await
     }
 
     /// Ends the broker with SIGKILL, as a crash would.
     pub async fn kill(&mut self) -> Result<()> {
-        match self.process.take() {
-            Some(mut process) => process.stop(&[]).await,
-            None => Ok(()),
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        process.stop(&[]).await?;
+        if let Some(program) = &self.program {
+            program.archive.settle(false);
         }
+        Ok(())
     }
 
     /// Starts the stopped broker again, on the same port and data.
@@ -210,13 +222,14 @@ impl Drop for Kafka {
 }
 
 impl Program {
-    fn command(&self, folder: &Path, main_class: &str) -> Command {
+    fn command(&self, folder: &Path, main_class: &str, sharing: Option<String>) -> Command {
         let mut command = Command::new(&self.java);
         command
             .current_dir(folder)
             .arg("-Xms64m")
             .arg(format!("-Xmx{}m", self.heap_mib))
-            .args(["-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-XX:-UsePerfData", "-Xshare:auto"])
+            .args(["-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-XX:-UsePerfData"])
+            .args(sharing)
             .arg(format!("-Dlog4j2.configurationFile={}", config::log_path(folder).display()))
             .arg("-cp")
             .arg(self.jars.join("*"))
@@ -239,7 +252,7 @@ fn format(folder: &Path, program: &Program, cluster_id: &str) -> Result<bool> {
         return Ok(false);
     }
     let output = program
-        .command(folder, "kafka.tools.StorageTool")
+        .command(folder, "kafka.tools.StorageTool", program.archive.reading())
         .args(["format", "-t", cluster_id, "-c"])
         .arg(config::path(folder))
         .output()

@@ -7,6 +7,8 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use crate::artifacts::Cache;
@@ -60,7 +62,7 @@ pub(crate) fn home(folder: &Path, account: Option<Account>) -> Result<PathBuf> {
         folder.to_owned()
     } else {
         let digest = Sha256::digest(parent.as_os_str().as_encoded_bytes());
-        let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let name = URL_SAFE_NO_PAD.encode(&digest[..9]);
         Path::new(SHARED_DATA).join(format!("datapipe-postgres-{name}"))
     };
     create_private(&home, account)?;

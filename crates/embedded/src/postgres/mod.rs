@@ -171,9 +171,10 @@ impl Postgres {
         let Some(mut process) = self.process.take() else { return Ok(()) };
         let immediate = (Signal::QUIT, IMMEDIATE_GRACE);
         match how {
-            Shutdown::Fast => process.stop(&[(Signal::INT, FAST_GRACE), immediate]).await,
-            Shutdown::Immediate => process.stop(&[immediate]).await,
-        }
+            Shutdown::Fast => process.stop(&[(Signal::INT, FAST_GRACE), immediate]).await?,
+            Shutdown::Immediate => process.stop(&[immediate]).await?,
+        };
+        Ok(())
     }
 
     /// Starts the stopped server again, on the same port and data.
