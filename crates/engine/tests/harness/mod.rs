@@ -1,0 +1,107 @@
+//! The engine as the simulation's code under test.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use datapipe_core::envelope::EnvelopeSettings;
+use datapipe_core::object::CutLimits;
+use datapipe_core::port::PortError;
+use datapipe_engine::capture::{self, CaptureSettings, Diverted, SnapshotMode};
+use datapipe_engine::deliver::{self, DeliverSettings};
+use datapipe_engine::gauges::{CaptureGauges, DeliverGauges};
+use datapipe_testkit::memory::{MemoryDeadLetters, MemoryLog, MemoryReader, MemorySource, MemoryStore, SimClock};
+use datapipe_testkit::sim::{CaptureMode, CaptureRunner, RunSettings, Subject};
+use tokio_util::sync::CancellationToken;
+
+/// The engine.
+pub(crate) struct Engine;
+
+/// The engine, to be given to the simulation.
+pub(crate) fn engine() -> Arc<dyn Subject> {
+    Arc::new(Engine)
+}
+
+struct Capture {
+    settings: CaptureSettings,
+    diverted: Diverted,
+}
+
+#[async_trait]
+impl CaptureRunner for Capture {
+    async fn run(
+        &mut self,
+        source: &mut MemorySource,
+        log: &mut MemoryLog,
+        clock: &SimClock,
+        stop: &CancellationToken,
+    ) -> Result<(), PortError> {
+        let gauges = CaptureGauges::default();
+        capture::run(source, log, &self.settings, clock, &gauges, &mut self.diverted, stop).await
+    }
+}
+
+#[async_trait]
+impl Subject for Engine {
+    fn capture(&self, settings: &RunSettings) -> Box<dyn CaptureRunner> {
+        let settings = CaptureSettings {
+            envelope: EnvelopeSettings {
+                version: "test".to_owned(),
+                server_name: "cdc".to_owned(),
+                database: "shop".to_owned(),
+                data_topic: "cdc.public.users".to_owned(),
+                tombstones_on_delete: true,
+            },
+            dead_letter_topic: Some("connect-dlq-users".to_owned()),
+            offsets_topic: "connect-offsets-users".to_owned(),
+            offsets_key: b"[\"postgres-cdc-users-connector\",{\"server\":\"cdc\"}]".to_vec(),
+            snapshot: match settings.mode {
+                CaptureMode::Initial => SnapshotMode::Initial,
+                CaptureMode::NoData => SnapshotMode::NoData,
+            },
+            keyless_snapshot: settings.keyless_snapshot,
+            truncates: true,
+            heartbeat: Duration::from_millis(settings.heartbeat_ms),
+            transaction_bytes_max: 1 << 20,
+            transaction_records_max: settings.transaction_records_max,
+        };
+        Box::new(Capture { settings, diverted: Diverted::default() })
+    }
+
+    async fn deliver(
+        &self,
+        settings: &RunSettings,
+        reader: &mut MemoryReader,
+        store: &MemoryStore,
+        dead_letters: &mut MemoryDeadLetters,
+        clock: &SimClock,
+        stop: &CancellationToken,
+    ) -> Result<(), PortError> {
+        let settings = DeliverSettings {
+            table: "users".to_owned(),
+            topic: "cdc.public.users".to_owned(),
+            group: "connect-s3-sink-users-connector".to_owned(),
+            dead_letter_topic: Some("connect-dlq-users".to_owned()),
+            limits: CutLimits {
+                rows_max: settings.object_rows_max,
+                bytes_max: settings.object_bytes_max,
+                age_max: Duration::from_millis(settings.object_age_max_ms),
+            },
+            compression_level: 1,
+            memory_max: usize::MAX,
+            spool_folder: PathBuf::from("."),
+        };
+        let gauges = DeliverGauges::default();
+        let ports = deliver::Ports { reader, store, dead_letters, clock };
+        deliver::run(ports, &settings, &gauges, stop).await
+    }
+}
+
+/// A number from the environment.
+pub(crate) fn setting(name: &str) -> Option<u64> {
+    #[allow(clippy::disallowed_methods, reason = "a test's own knobs are no settings of the product")]
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}

@@ -1,0 +1,20 @@
+//! The ports in memory: what lies behind them, and the adapters.
+
+pub(crate) mod kafka;
+pub(crate) mod objects;
+pub(crate) mod postgres;
+
+mod connect;
+mod log;
+mod reader;
+mod source;
+mod store;
+
+pub use connect::MemoryConnectStore;
+pub use kafka::{Kafka, KafkaSettings, LogEntry};
+pub use log::{MemoryDeadLetters, MemoryLog};
+pub use objects::{Objects, StoredObject};
+pub use postgres::{Key, Logged, Postgres, PostgresSettings, Row, RowChange, Transaction};
+pub use reader::MemoryReader;
+pub use source::{MemorySource, SimClock};
+pub use store::MemoryStore;

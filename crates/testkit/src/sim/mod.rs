@@ -1,0 +1,15 @@
+//! The seeded simulation: schedules, faults, and the oracle.
+
+pub mod fault;
+mod oracle;
+mod plan;
+mod run;
+mod workload;
+pub mod world;
+
+pub use fault::{Coverage, Fault, Point};
+pub use oracle::check;
+pub use plan::{CaptureMode, Plan, RunSettings};
+pub use run::{CaptureRunner, Outcome, Subject, Exploration, explore, simulate};
+pub use workload::Writer;
+pub use world::{Faults, Instance, Mutation, Shared, World};

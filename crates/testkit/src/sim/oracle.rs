@@ -1,0 +1,18 @@
+//! What must be true in the end, from what was committed to what lies in the objects.
+
+mod log;
+mod objects;
+
+use super::plan::{CaptureMode, Plan};
+use super::world::World;
+
+/// All that is wrong; empty if nothing is.
+pub fn check(world: &World, plan: &Plan) -> Vec<String> {
+    let mut wrong = world.violations.clone();
+    match log::Found::read(world) {
+        Ok(found) => found.check(world, plan.settings.mode == CaptureMode::Initial, &mut wrong),
+        Err(why) => wrong.push(why),
+    }
+    objects::check(world, &mut wrong);
+    wrong
+}

@@ -1,0 +1,266 @@
+//! The log holds each change once, in order, from the row's own boundary on.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::memory::{Key, RowChange};
+use crate::sim::world::World;
+
+/// Where a change stands: commit record, index, and the half of a key change.
+type Place = (u64, u64, u8);
+
+/// A change of one key, as it must be reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Expected {
+    place: Place,
+    op: &'static str,
+    xid: u64,
+    version: Option<u64>,
+}
+
+/// A change as it was reported.
+#[derive(Clone, Debug)]
+struct Reported {
+    partition: usize,
+    offset: i64,
+    op: String,
+    xid: u64,
+    lsn: u64,
+    version: Option<u64>,
+}
+
+/// What the log holds.
+#[derive(Default)]
+pub(super) struct Found {
+    by_key: BTreeMap<Key, Vec<Reported>>,
+    truncates: Vec<Reported>,
+    tombstones: usize,
+    /// Changes that went to the dead letter queue: commit record and index.
+    letters: Vec<(u64, u64)>,
+    /// Rows that went there during a snapshot, and its point.
+    row_letters: BTreeMap<Key, Vec<u64>>,
+    in_order: Vec<(usize, i64, Place)>,
+}
+
+fn unsigned(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+}
+
+fn key_in(world: &World, image: &Value) -> Option<Key> {
+    let id = &image["id"];
+    if world.postgres.settings.text_keys {
+        Some(Key::Text(id.as_str()?.to_owned()))
+    } else {
+        Some(Key::Number(id.as_i64().or_else(|| id.as_str()?.parse().ok())?))
+    }
+}
+
+fn lsn(text: &Value) -> Option<u64> {
+    text.as_str()?.parse::<datapipe_core::lsn::Lsn>().ok().map(|lsn| lsn.0)
+}
+
+impl Found {
+    pub(super) fn read(world: &World) -> Result<Self, String> {
+        let mut found = Self::default();
+        let partitions = world.kafka.topics.get(&world.kafka.settings.data_topic);
+        for partition in 0..partitions.map_or(0, Vec::len) {
+            let number = i32::try_from(partition).expect("few partitions");
+            for entry in world.kafka.visible(number, 0, false) {
+                match &entry.value {
+                    None => found.tombstones += 1,
+                    Some(value) if value.first() != Some(&b'{') => {}
+                    Some(value) => found.record(world, partition, entry.offset, value)?,
+                }
+            }
+        }
+        for entry in world.kafka.committed_of(&world.kafka.settings.dead_letter_topic) {
+            found.letter(world, entry.key.as_deref(), entry.value.as_deref()).ok_or("a dead letter makes no sense")?;
+        }
+        Ok(found)
+    }
+
+    fn record(&mut self, world: &World, partition: usize, offset: i64, value: &[u8]) -> Result<(), String> {
+        let malformed = || format!("record {offset} makes no sense: {}", String::from_utf8_lossy(value));
+        let json: Value = serde_json::from_slice(value).map_err(|_| malformed())?;
+        let op = json["op"].as_str().ok_or_else(malformed)?.to_owned();
+        let image = if json["after"].is_object() { &json["after"] } else { &json["before"] };
+        let version = if op == "d" { None } else { unsigned(&image["v"]) };
+        let xid = unsigned(&json["source"]["txId"]).unwrap_or(0);
+        let lsn = unsigned(&json["source"]["lsn"]).ok_or_else(malformed)?;
+        let reported = Reported { partition, offset, version, xid, lsn, op };
+        if reported.op == "t" {
+            self.truncates.push(reported);
+        } else {
+            let key = key_in(world, image).ok_or_else(malformed)?;
+            self.by_key.entry(key).or_default().push(reported);
+        }
+        Ok(())
+    }
+
+    fn letter(&mut self, world: &World, key: Option<&[u8]>, value: Option<&[u8]>) -> Option<()> {
+        let json: Value = serde_json::from_slice(value?).ok()?;
+        let place = &json["position"];
+        if let Some(point) = lsn(&place["snapshot_lsn"]) {
+            let key = key.map_or_else(|| Some(json["row"].clone()), |key| serde_json::from_slice(key).ok())?;
+            self.row_letters.entry(key_in(world, &key)?).or_default().push(point);
+        } else {
+            self.letters.push((lsn(&place["commit_lsn"])?, place["index"].as_u64()?));
+        }
+        Some(())
+    }
+
+    pub(super) fn check(mut self, world: &World, snapshot: bool, wrong: &mut Vec<String>) {
+        let (history, truncates) = expected(world);
+        let mut keys: Vec<Key> = history.keys().chain(world.postgres.base.keys()).cloned().collect();
+        keys.extend(self.by_key.keys().cloned());
+        keys.sort();
+        keys.dedup();
+        let boundaries: Vec<Option<u64>> = keys.iter().map(|key| self.boundary(key, wrong)).collect();
+        for (index, key) in keys.iter().enumerate() {
+            let below = boundaries[..index].iter().rev().find_map(|boundary| *boundary).unwrap_or(0);
+            let above = boundaries[index..].iter().find_map(|boundary| *boundary).unwrap_or(u64::MAX);
+            let none = Vec::new();
+            let history = history.get(key).unwrap_or(&none);
+            let own = boundaries[index];
+            let points = world.postgres.points.iter().copied().filter(|point| (below..=above).contains(point));
+            let candidates: Vec<u64> = own.map_or_else(|| points.collect(), |own| vec![own]);
+            let tried = candidates.iter().map(|point| self.matches(world, key, history, *point, snapshot));
+            let tried: Vec<_> = tried.collect();
+            match tried.iter().find_map(|result| result.as_ref().ok()) {
+                Some(placed) => self.in_order.extend(placed),
+                None => wrong.push(format!("row {key:?}: {:?}", tried.last())),
+            }
+        }
+        self.check_truncates(world, &truncates, boundaries.iter().find_map(|boundary| *boundary), wrong);
+        self.check_order(wrong);
+        let deletes = self.by_key.values().flatten().filter(|reported| reported.op == "d").count();
+        if deletes != self.tombstones {
+            wrong.push(format!("{deletes} deletes, {} tombstones", self.tombstones));
+        }
+        if snapshot {
+            self.check_fold(world, wrong);
+        }
+    }
+
+    /// The point that a row was read at, if it was.
+    fn boundary(&self, key: &Key, wrong: &mut Vec<String>) -> Option<u64> {
+        let read = self.by_key.get(key).into_iter().flatten().filter(|reported| reported.op == "r");
+        let mut points: Vec<u64> = read.map(|reported| reported.lsn).collect();
+        points.extend(self.row_letters.get(key).into_iter().flatten());
+        if points.len() > 1 {
+            wrong.push(format!("row {key:?} was read {} times", points.len()));
+        }
+        points.first().copied()
+    }
+
+    /// Whether what was reported of a row is what happened to it from a point on.
+    fn matches(
+        &self,
+        world: &World,
+        key: &Key,
+        history: &[Expected],
+        point: u64,
+        snapshot: bool,
+    ) -> Result<Vec<(usize, i64, Place)>, String> {
+        let mut reported = self.by_key.get(key).map_or(&[][..], Vec::as_slice);
+        let row = world.postgres.rows_at(point).get(key).map(|row| row.version);
+        if let Some(first) = reported.first().filter(|first| first.op == "r") {
+            if first.version != row || row.is_none() {
+                return Err(format!("read as {:?} at {point}, where it was {row:?}", first.version));
+            }
+            reported = &reported[1..];
+        } else if snapshot && row.is_some() && !self.row_letters.contains_key(key) {
+            return Err(format!("it was there at {point}, and was not read"));
+        }
+        let lettered = |place: &Place| self.letters.contains(&(place.0, place.1));
+        let due = history.iter().filter(|change| change.place.0 >= point && !lettered(&change.place));
+        let due: Vec<&Expected> = due.collect();
+        let same = |(found, due): (&Reported, &&Expected)| {
+            found.op == due.op && found.version == due.version && found.xid == due.xid
+        };
+        if due.len() != reported.len() || !reported.iter().zip(&due).all(same) {
+            return Err(format!("from {point} on {due:?} happened, and {reported:?} was reported"));
+        }
+        Ok(reported.iter().zip(due).map(|(found, due)| (found.partition, found.offset, due.place)).collect())
+    }
+
+    fn check_truncates(&mut self, world: &World, all: &[Expected], first: Option<u64>, wrong: &mut Vec<String>) {
+        let points = first.map_or_else(|| world.postgres.points.clone(), |first| vec![first]);
+        for point in points {
+            let due: Vec<_> = all.iter().filter(|truncate| truncate.place.0 >= point).collect();
+            let same = self.truncates.iter().map(|found| found.xid).eq(due.iter().map(|due| due.xid));
+            if same {
+                let placed = self.truncates.iter().zip(due).map(|(found, due)| (found.partition, found.offset, due.place));
+                self.in_order.extend(placed);
+                return;
+            }
+        }
+        if !(all.is_empty() && self.truncates.is_empty()) {
+            wrong.push(format!("truncates {all:?} were reported as {:?}", self.truncates));
+        }
+    }
+
+    fn check_order(&mut self, wrong: &mut Vec<String>) {
+        self.in_order.sort_unstable();
+        for pair in self.in_order.windows(2) {
+            let ((partition, offset, place), (next_partition, next_offset, next)) = (pair[0], pair[1]);
+            if partition == next_partition && place >= next {
+                wrong.push(format!("out of order: {place:?} at {offset} comes before {next:?} at {next_offset}"));
+            }
+        }
+    }
+
+    /// All records applied in order give the table. Only one partition keeps the place of a truncate.
+    fn check_fold(&self, world: &World, wrong: &mut Vec<String>) {
+        if world.kafka.settings.partitions > 1 && !self.truncates.is_empty() {
+            return;
+        }
+        let mut steps: Vec<(i64, Option<&Key>, &Reported)> = self.truncates.iter().map(|one| (one.offset, None, one)).collect();
+        steps.extend(self.by_key.iter().flat_map(|(key, all)| all.iter().map(move |one| (one.offset, Some(key), one))));
+        steps.sort_by_key(|(offset, ..)| *offset);
+        let mut rows: BTreeMap<&Key, Option<u64>> = BTreeMap::new();
+        for (_, key, reported) in steps {
+            match (key, reported.op.as_str()) {
+                (None, _) => rows.clear(),
+                (Some(key), "d") => drop(rows.remove(key)),
+                (Some(key), _) => drop(rows.insert(key, reported.version)),
+            }
+        }
+        if !self.letters.is_empty() || !self.row_letters.is_empty() {
+            return;
+        }
+        let table = world.postgres.rows.iter().map(|(key, row)| (key, Some(row.version)));
+        if !rows.iter().map(|(key, version)| (*key, *version)).eq(table) {
+            wrong.push(format!("folded, the log gives {rows:?}; the table holds {:?}", world.postgres.rows));
+        }
+    }
+}
+
+/// Every change per key, and all truncates, as the server committed them.
+fn expected(world: &World) -> (BTreeMap<Key, Vec<Expected>>, Vec<Expected>) {
+    let mut by_key: BTreeMap<Key, Vec<Expected>> = BTreeMap::new();
+    let mut truncates = Vec::new();
+    for transaction in &world.postgres.history {
+        let xid = u64::from(transaction.xid);
+        for (index, logged) in (0..).zip(&transaction.changes) {
+            let mut put = |key: &Key, half, op, version| {
+                let place = (transaction.commit, index, half);
+                by_key.entry(key.clone()).or_default().push(Expected { place, op, xid, version });
+            };
+            match &logged.change {
+                RowChange::Insert(row) => put(&row.key, 0, "c", Some(row.version)),
+                RowChange::Delete(row) => put(&row.key, 0, "d", None),
+                RowChange::Update { old, new } if old.key == new.key => put(&new.key, 0, "u", Some(new.version)),
+                RowChange::Update { old, new } => {
+                    put(&old.key, 0, "d", None);
+                    put(&new.key, 1, "c", Some(new.version));
+                }
+                RowChange::Truncate => {
+                    truncates.push(Expected { place: (transaction.commit, index, 0), op: "t", xid, version: None });
+                }
+            }
+        }
+    }
+    (by_key, truncates)
+}
