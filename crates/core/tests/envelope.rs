@@ -1,6 +1,8 @@
 //! Whole records against what Debezium wrote for the same replication messages; `envelope.json` says how both were
 //! recorded.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -316,7 +318,7 @@ fn fields(value: &str) -> String {
 
 #[test]
 fn the_halves_of_a_key_change_are_those_of_the_whole() {
-    let mut halved = 0;
+    let mut key_changes = 0;
     for (change, transaction) in changes(&fixture()) {
         let mut encoder = Encoder::new(settings(&change.relation.name));
         let (mut whole, mut halves) = (Vec::new(), Vec::new());
@@ -326,10 +328,10 @@ fn the_halves_of_a_key_change_are_those_of_the_whole() {
         encoder.encode_as_insert(&change, &transaction, 7, &mut |record| halves.push(Sent::of(&record))).unwrap();
         if matches!(change.action, Action::Update { .. }) && whole.len() == 3 {
             assert_eq!((deleted, &halves), (2, &whole));
-            halved += 1;
+            key_changes += 1;
         }
     }
-    assert!(halved > 8, "{halved} changes have two halves");
+    assert!(key_changes > 8, "{key_changes} changes have two halves");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Every type's JSON against what Debezium wrote for the same value; `values.json` says how it was recorded.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 
 use datapipe_core::value::{ColumnType, PgType, ValueError, resolve, write_fallback, write_unchanged, write_value};
@@ -116,7 +118,7 @@ fn values_are_those_of_debezium() {
             match (ours, json) {
                 (Some(ours), Some(json)) if ours == json => {}
                 (Some(ours), Some(json)) if json.contains('E') && same_number(&kind, &ours, &json) => {
-                    longer_floats += 1
+                    longer_floats += 1;
                 }
                 (ours, _) => assert_eq!(differing.insert((sql.clone(), text), ours), None),
             }

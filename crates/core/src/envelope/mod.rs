@@ -100,7 +100,7 @@ struct Buffers {
     delete: Vec<u8>,
 }
 
-/// The records of one change, to be sent as one.
+/// Where the records of a change go, in order.
 type Emit<'a> = &'a mut dyn FnMut(Record<'_>);
 
 impl Encoder {

@@ -80,7 +80,8 @@ mod tests {
     proptest! {
         #[test]
         fn bytes_of_any_length_come_back(bytes in proptest::collection::vec(any::<u8>(), 0..3000)) {
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap();
+            let hex: String = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xF)]).collect();
             let mut out = Vec::new();
             write_bytea(format!("\\x{hex}").as_bytes(), &mut out).unwrap();
             let text: String = serde_json::from_slice(&out).unwrap();
