@@ -70,18 +70,31 @@ pub async fn run(
     diverted: &mut Diverted,
     stop: &CancellationToken,
 ) -> Result<(), PortError> {
-    let stored = log.claim().await?.map(|value| Progress::from_offset_value(&value)).transpose();
-    let stored = stored.map_err(|error| {
-        PortError::new(ErrorKind::Refused, format!("reading progress from topic {}", settings.offsets_topic))
-            .because(error)
-            .hint("delete the connector's offsets to start anew with a snapshot, or start the worker that wrote them")
-    })?;
+    let stored = stored_progress(log, settings).await?;
     let state = source.inspect().await?;
-    let start = decide(stored, &state, settings)?;
+    let start = match decide(stored, &state, settings) {
+        Ok(start) => start,
+        // Another owner may have gone on in between, and then the slot is rightly ahead of what was read. What is
+        // read after the look at the slot is never behind it.
+        Err(_) => decide(stored_progress(log, settings).await?, &state, settings)?,
+    };
     let encoder = Encoder::new(settings.envelope.clone());
     let output = Output::new(log, settings, diverted);
     let mut capture = Capture { source, output, encoder, settings, clock, gauges, stop };
     capture.run(start, &state).await
+}
+
+/// Takes the log over, and reads how far it is.
+async fn stored_progress(
+    log: &mut dyn TransactionalLog,
+    settings: &CaptureSettings,
+) -> Result<Option<Progress>, PortError> {
+    let stored = log.claim().await?.map(|value| Progress::from_offset_value(&value)).transpose();
+    stored.map_err(|error| {
+        PortError::new(ErrorKind::Refused, format!("reading progress from topic {}", settings.offsets_topic))
+            .because(error)
+            .hint("delete the connector's offsets to start anew with a snapshot, or start the worker that wrote them")
+    })
 }
 
 /// One run, with what it holds.
