@@ -107,7 +107,6 @@ impl Delivery<'_> {
 
     /// Finds the chain's end: from the group's offset and the object that its note names, or else from the objects.
     pub(super) async fn recover(&mut self, partition: i32) -> Result<Recovered, PortError> {
-        let (start, end) = self.ports.reader.bounds(partition).await?;
         let committed = self.ports.reader.committed(partition).await?;
         let noted = match &committed {
             Some(offset) if !offset.note.is_empty() => self.stored(&offset.note, None).await?,
@@ -118,6 +117,8 @@ impl Delivery<'_> {
             None => self.last_object(partition).await?,
         };
         let next = last.as_ref().map(|meta| meta.next);
+        // Only now: another delivery may be going on, and its objects must not lie beyond the end that is known.
+        let (start, end) = self.ports.reader.bounds(partition).await?;
         if let (Some(committed), None) = (&committed, next)
             && committed.offset > start
         {
