@@ -350,12 +350,11 @@ impl Cursor {
 
 impl Drop for MemorySource {
     fn drop(&mut self) {
-        if let Some(session) = self.session {
-            let mut world = self.instance.shared.lock();
-            let at_ms = world.now_ms() + world.rng.random_range(0..300);
-            if let Some(session) = world.postgres.sessions.get_mut(&session) {
-                session.dead_at_ms = Some(session.dead_at_ms.map_or(at_ms, |dead_ms| dead_ms.min(at_ms)));
-            }
+        let mut world = self.instance.shared.lock();
+        let at_ms = world.now_ms() + world.rng.random_range(0..300);
+        let instance = self.instance.id;
+        for session in world.postgres.sessions.values_mut().filter(|session| session.instance == instance) {
+            session.dead_at_ms = Some(session.dead_at_ms.map_or(at_ms, |dead_ms| dead_ms.min(at_ms)));
         }
     }
 }
