@@ -12,6 +12,8 @@ pub mod copy;
 mod decoder;
 mod error;
 pub mod pgoutput;
+pub mod preflight;
+pub mod publication;
 mod relation;
 mod session;
 mod slot;
@@ -20,6 +22,7 @@ mod source;
 mod sql;
 mod table_rows;
 mod types;
+pub mod wal;
 mod wire;
 
 pub use config::{PgConfig, SourceSpec};
