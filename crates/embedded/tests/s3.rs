@@ -8,6 +8,7 @@
 )]
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
@@ -202,4 +203,38 @@ async fn it_comes_back_on_the_same_port_with_the_same_objects() {
     s3.handle.resume().await.unwrap();
     assert_eq!(s3.handle.endpoint(), endpoint);
     s3.client.head_object().bucket(BUCKET).key("k").send().await.unwrap();
+}
+
+/// A writer that vanishes in the middle leaves the whole object with its metadata, or nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vanished_writer_leaves_all_or_nothing() {
+    const WRITERS: u32 = 100;
+    const BODY_BYTES: usize = 256 * 1024;
+    let s3 = start().await;
+    let put = |key: String| {
+        let put = s3.client.put_object().bucket(BUCKET).key(key).if_none_match("*").metadata("next", "42");
+        put.body(ByteStream::from(vec![7; BODY_BYTES])).send()
+    };
+    put("v/first".to_owned()).await.unwrap();
+    let begun = Instant::now();
+    put("v/second".to_owned()).await.unwrap();
+    let usual = begun.elapsed();
+    for writer in 0..WRITERS {
+        // From at once to a little longer than it takes.
+        let patience = usual * writer / (WRITERS * 3 / 4);
+        let _ = tokio::time::timeout(patience, put(format!("v/{writer}"))).await;
+    }
+    // Requests that were under way may still end.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut whole = 0;
+    for writer in 0..WRITERS {
+        let head = s3.client.head_object().bucket(BUCKET).key(format!("v/{writer}")).send().await;
+        if let Ok(head) = head {
+            whole += 1;
+            assert_eq!(head.content_length(), i64::try_from(BODY_BYTES).ok(), "{writer}");
+            assert_eq!(head.metadata().unwrap()["next"], "42", "{writer}");
+        }
+    }
+    println!("{whole} of {WRITERS} objects are there");
+    assert!(whole > 0);
 }

@@ -21,7 +21,7 @@ use crate::process::ServerProcess;
 use crate::{Error, Progress, Result, blocking, log, port, requirements, state};
 
 const NAME: &str = "Kafka";
-const READY_LIMIT: Duration = Duration::from_secs(90);
+const READY_LIMIT: Duration = Duration::from_secs(120);
 const READY_POLL: Duration = Duration::from_millis(50);
 /// A controlled shutdown of one node writes its snapshots and closes its logs.
 const STOP_GRACE: Duration = Duration::from_secs(20);
