@@ -23,18 +23,14 @@ impl Cause {
             (KafkaError::Transaction(error), _) => format!("{} ({:?})", error.string(), error.code()),
             // The value is left out: it may be a secret.
             (KafkaError::ClientConfig(_, text, key, _), _) => format!("{text} ({key})"),
-            (_, Some(code)) => Self::describe(code),
+            (_, Some(code)) => code.to_string(),
             (error, None) => error.to_string(),
         };
         Self { code, text }
     }
 
     pub(crate) fn code_only(code: RDKafkaErrorCode) -> Self {
-        Self { code: Some(code), text: Self::describe(code) }
-    }
-
-    fn describe(code: RDKafkaErrorCode) -> String {
-        format!("{code} ({code:?})")
+        Self { code: Some(code), text: code.to_string() }
     }
 }
 

@@ -6,7 +6,7 @@ use datapipe_core::port::{ErrorKind, PortError};
 use rdkafka::Message;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::client::{Background, Logged, REQUEST_TIMEOUT};
@@ -15,6 +15,8 @@ use crate::error::{plain, port_error};
 
 /// Fetched ahead while reading; a compacted topic may hold any number of records.
 const PREFETCH_BYTES: u32 = 2 * 1024 * 1024;
+/// The name that every such reader has.
+const UNUSED_GROUP: &str = "datapipe-tail";
 /// How often the end of the committed part is looked at while an open transaction hides the log's end.
 const SETTLE_STEP: Duration = Duration::from_millis(20);
 
@@ -40,6 +42,25 @@ pub(crate) fn partition_count<C: ClientContext>(client: &Client<C>, topic: &str)
     }
     i32::try_from(found.partitions().len())
         .map_err(|_| plain(ErrorKind::Refused, attempt(), "it has more partitions than Kafka allows"))
+}
+
+/// Waits until each partition of a topic has a leader that answers. Blocks.
+pub(crate) fn wait_for_leaders(config: &KafkaConfig, topic: &str, deadline: Instant) -> Result<(), PortError> {
+    let attempt = format!("waiting for the leaders of topic {topic}");
+    let consumer = consumer(config, "read_committed").map_err(|error| port_error(attempt, &error))?;
+    let led = || -> Result<(), PortError> {
+        for partition in 0..partition_count(consumer.client(), topic)? {
+            watermarks(consumer.client(), topic, partition)?;
+        }
+        Ok(())
+    };
+    loop {
+        match led() {
+            Ok(()) => return Ok(()),
+            Err(error) if Instant::now() >= deadline => return Err(error),
+            Err(_) => std::thread::sleep(SETTLE_STEP),
+        }
+    }
 }
 
 /// Gives every committed record of a partition, up to the end that the log has now, to `each` (key, value).
@@ -71,6 +92,8 @@ pub(crate) fn read_to_end(
                 last_progress = Instant::now();
             }
             Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+            // The right to a group that is not used need not be there.
+            Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {}
             Some(Err(error)) if is_passing(&error) => {}
             Some(Err(error)) => return Err(failed(error)),
             None => {}
@@ -130,13 +153,14 @@ pub(crate) fn watermarks<C: ClientContext>(
 
 fn consumer(config: &KafkaConfig, isolation: &str) -> Result<Background<BaseConsumer<Logged>>, KafkaError> {
     let mut settings = config.consumer(PREFETCH_BYTES);
-    settings.set("isolation.level", isolation);
+    // librdkafka assigns nothing without a group's name; the group is never joined and nothing is committed.
+    settings.set("isolation.level", isolation).set("group.id", UNUSED_GROUP);
     settings.create_with_context(Logged).map(Background::new)
 }
 
 /// True for errors that librdkafka reports and then mends by itself.
 pub(crate) fn is_passing(error: &KafkaError) -> bool {
-    use rdkafka::error::RDKafkaErrorCode as Code;
+    use RDKafkaErrorCode as Code;
     matches!(
         error.rdkafka_error_code(),
         Some(

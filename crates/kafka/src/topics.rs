@@ -1,6 +1,7 @@
 //! Topics: creating what is missing, comparing what exists.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use datapipe_core::port::{ErrorKind, PortError};
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
@@ -10,6 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use crate::client::{Background, REQUEST_TIMEOUT, blocking};
 use crate::config::KafkaConfig;
 use crate::error::{code_error, plain, port_error};
+use crate::tail;
 
 /// A topic as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +90,7 @@ pub async fn ensure(config: &KafkaConfig, specs: &[TopicSpec]) -> Result<TopicRe
             Err((_, code)) => return Err(uncreated(spec, code)),
         }
     }
+    wait_until_known(config, &report.created).await?;
     let existing: Vec<&TopicSpec> = specs.iter().filter(|spec| report.existing.contains(&spec.name)).collect();
     if !existing.is_empty() {
         let partitions = partition_counts(config, &existing).await?;
@@ -98,6 +101,19 @@ pub async fn ensure(config: &KafkaConfig, specs: &[TopicSpec]) -> Result<TopicRe
         refuse_dangerous(specs, &report.differing)?;
     }
     Ok(report)
+}
+
+/// A broker answers the creation before it knows the topic's leaders itself.
+async fn wait_until_known(config: &KafkaConfig, created: &[String]) -> Result<(), PortError> {
+    if created.is_empty() {
+        return Ok(());
+    }
+    let (config, names) = (config.clone(), created.to_vec());
+    blocking("waiting for created topics", move || {
+        let deadline = Instant::now() + REQUEST_TIMEOUT;
+        names.iter().try_for_each(|name| tail::wait_for_leaders(&config, name, deadline))
+    })
+    .await
 }
 
 fn new_topic(spec: &TopicSpec) -> NewTopic<'_> {
@@ -120,7 +136,7 @@ fn uncreated(spec: &TopicSpec, code: RDKafkaErrorCode) -> PortError {
 
 async fn partition_counts(config: &KafkaConfig, specs: &[&TopicSpec]) -> Result<Vec<i32>, PortError> {
     let (config, names) = (config.clone(), specs.iter().map(|spec| spec.name.clone()).collect::<Vec<_>>());
-    blocking("counting partitions", move || names.iter().map(|name| crate::tail::partitions(&config, name)).collect())
+    blocking("counting partitions", move || names.iter().map(|name| tail::partitions(&config, name)).collect())
         .await
 }
 

@@ -16,6 +16,9 @@ use crate::error::{Cause, code_error, is_fenced, plain, port_error};
 const DRAIN_STEP: Duration = Duration::from_micros(200);
 /// How long an abort may take; after that the producer is thrown away, and the next claim aborts.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one try of an abort waits. Each try empties the queues anew: a batch that the broker refuses because the
+/// one before it failed goes back into the queue after it was emptied, and would be waited for in vain.
+const ABORT_STEP: Duration = Duration::from_millis(300);
 
 /// Gets the producer's id and epoch, which ends whatever an earlier owner left open.
 pub(super) fn initialise(client: &Client, settings: &ProducerSettings) -> Result<(), PortError> {
@@ -73,7 +76,7 @@ fn uncommitted(client: &Client, settings: &ProducerSettings, error: &KafkaError)
         return port_error(attempt, &cause);
     }
     let abortable = matches!(error, KafkaError::Transaction(error) if error.txn_requires_abort());
-    if abortable && client.abort_transaction(ABORT_TIMEOUT).is_ok() {
+    if abortable && try_abort(client).is_ok() {
         return PortError::new(ErrorKind::Retry, attempt).because(Cause::of(&cause));
     }
     PortError::new(ErrorKind::Ambiguous, attempt)
@@ -84,7 +87,7 @@ fn uncommitted(client: &Client, settings: &ProducerSettings, error: &KafkaError)
 /// Aborts a transaction that has failed records, and tells which.
 fn abort(client: &Client, settings: &ProducerSettings) -> Result<Committed, PortError> {
     let attempt = format!("aborting a transaction of {}", settings.transactional_id);
-    let aborted = client.abort_transaction(ABORT_TIMEOUT);
+    let aborted = try_abort(client);
     let Failures { mut too_large, other } = client.context().take();
     if let Err(error) = aborted {
         return Err(port_error(attempt, &fatal(client).unwrap_or(error)));
@@ -101,6 +104,16 @@ fn abort(client: &Client, settings: &ProducerSettings) -> Result<Committed, Port
     too_large.sort_unstable();
     too_large.dedup();
     Ok(Committed::TooLarge(too_large.into_iter().map(|(ordinal, _)| ordinal).collect()))
+}
+
+fn try_abort(client: &Client) -> Result<(), KafkaError> {
+    let deadline = Instant::now() + ABORT_TIMEOUT;
+    loop {
+        match client.abort_transaction(ABORT_STEP) {
+            Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {}
+            ended => return ended,
+        }
+    }
 }
 
 /// The first fatal error of this client, if there was one: later calls only say that there was.

@@ -1,6 +1,7 @@
 //! kill -9 of the broker in the middle of transactions: after the next claim nothing is lost or doubled.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use datapipe_core::port::ErrorKind;
 use datapipe_core::port::log::{Record, Sent, TransactionalLog};
@@ -12,7 +13,7 @@ const ROUNDS: u64 = 20;
 const RECORDS_PER_TRANSACTION: u64 = 50;
 
 /// Sends numbered records and their count until something fails; returns the failure's kind.
-async fn work(producer: &mut TransactionalProducer, bench: &Bench, mut next: u64) -> ErrorKind {
+async fn work(producer: &mut TransactionalProducer, bench: &Bench, mut next: u64, committed: &AtomicU64) -> ErrorKind {
     loop {
         for number in next..next + RECORDS_PER_TRANSACTION {
             let value = number.to_string();
@@ -34,6 +35,7 @@ async fn work(producer: &mut TransactionalProducer, bench: &Bench, mut next: u64
         if let Err(error) = producer.commit().await {
             return error.kind();
         }
+        committed.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -58,16 +60,24 @@ async fn nothing_is_lost_or_doubled_when_the_broker_is_killed_in_mid_transaction
     let mut producer = TransactionalProducer::new(bench.config.clone(), settings);
     let mut kinds = Vec::new();
     for round in 0..ROUNDS {
+        let begun = Instant::now();
         let next = claim(&mut producer).await;
+        let claimed = begun.elapsed();
+        let committed = AtomicU64::new(0);
         let killer = async {
-            // A different place in the cycle of transactions each round.
-            tokio::time::sleep(Duration::from_micros(300_000 + round * 1_700)).await;
+            // A different place in the cycle of transactions each round, after a few have been committed.
+            while committed.load(Ordering::Relaxed) < 3 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            tokio::time::sleep(Duration::from_micros(round * 1_700)).await;
             broker.kafka.kill().await.unwrap();
         };
-        let (kind, ()) = tokio::join!(work(&mut producer, &bench, next), killer);
+        let (kind, ()) = tokio::join!(work(&mut producer, &bench, next, &committed), killer);
         assert!(matches!(kind, ErrorKind::Retry | ErrorKind::Ambiguous | ErrorKind::Fenced), "{kind:?}");
         kinds.push(kind);
+        let failed = begun.elapsed();
         broker.kafka.resume().await.unwrap();
+        println!("round {round}: from {next}, claimed {claimed:?}, {kind:?} {failed:?}, broker back {:?}", begun.elapsed());
     }
     let count = claim(&mut producer).await;
     let wanted: Vec<String> = (0..count).map(|number| number.to_string()).collect();

@@ -26,7 +26,7 @@ async fn positions_pass_markers_and_aborted_records() {
     producer.claim().await.unwrap();
     let mut reader = bench.reader();
     assert_eq!(reader.position(0), None);
-    assert_eq!(reader.bounds(0).await.unwrap(), (0, 5));
+    assert_eq!(reader.bounds(0).await.unwrap(), (0, 5), "a claim ends after the markers are written");
     reader.seek(0, 0).await.unwrap();
     assert_eq!(reader.position(0), Some(0));
     let mut batch = RecordBatch::default();
