@@ -54,8 +54,12 @@ mod tests {
 
     #[test]
     fn all_problems_with_their_remedies() {
-        let list = Problems(vec![Problem::new("a.b", "is wrong", "mend it").because("it matters"), Problem::new("c", "d", "e")]);
-        let expected = "error: 2 problems\n\n  a.b: is wrong\n    why: it matters\n    fix: mend it\n\n  c: d\n    fix: e\n";
+        let list = Problems(vec![
+            Problem::new("a.b", "is wrong", "mend it").because("it matters"),
+            Problem::new("c", "d", "e"),
+        ]);
+        let expected =
+            "error: 2 problems\n\n  a.b: is wrong\n    why: it matters\n    fix: mend it\n\n  c: d\n    fix: e\n";
         assert_eq!(problems("2 problems", &list), expected);
     }
 

@@ -129,7 +129,10 @@ mod tests {
     #[test]
     fn an_unset_variable_is_named() {
         let error = resolve(&SecretRef::Env("DATAPIPE_TEST_NEVER_SET".to_owned())).unwrap_err().to_string();
-        assert!(error.starts_with("environment variable DATAPIPE_TEST_NEVER_SET of ${env:DATAPIPE_TEST_NEVER_SET}"), "{error}");
+        assert!(
+            error.starts_with("environment variable DATAPIPE_TEST_NEVER_SET of ${env:DATAPIPE_TEST_NEVER_SET}"),
+            "{error}"
+        );
         assert!(resolve(&SecretRef::Env("PATH".to_owned())).is_ok());
     }
 

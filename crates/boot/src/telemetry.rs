@@ -18,7 +18,9 @@ pub enum Format {
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// `DATAPIPE_LOG` is no filter.
-    #[error("DATAPIPE_LOG={text:?} is no log filter; write a level or modules with levels, as in \"info\" or \"info,datapipe_worker=debug\"")]
+    #[error(
+        "DATAPIPE_LOG={text:?} is no log filter; write a level or modules with levels, as in \"info\" or \"info,datapipe_worker=debug\""
+    )]
     Filter {
         /// What it holds.
         text: String,

@@ -1,1 +1,11 @@
-//! datapipe-connect
+//! Kafka Connect's REST interface: its wire types, which our own worker serves, and a client.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod client;
+mod wire;
+
+pub use client::{Client, ClientError};
+pub use wire::{
+    ConnectorInfo, ConnectorKind, ConnectorState, ConnectorStatus, ErrorMessage, NewConnector, ServerInfo, TaskId,
+    TaskState,
+};

@@ -17,7 +17,8 @@ pub(super) fn settings(figment: Figment, mut problems: Vec<Problem>) -> Loaded {
     let merged = match figment.data() {
         Ok(mut profiles) => profiles.remove(&Profile::Default).unwrap_or_default(),
         Err(error) => {
-            problems.extend(error.into_iter().map(|error| Problem::new("settings", error.kind.to_string(), "correct it")));
+            problems
+                .extend(error.into_iter().map(|error| Problem::new("settings", error.kind.to_string(), "correct it")));
             Dict::new()
         }
     };

@@ -71,7 +71,9 @@ pub(super) fn problem(figment: &Figment, path: &[String], kind: &Kind) -> Proble
             };
             Problem::new(object, format!("{value:?} is none of {}", quoted(expected)), fix)
         }
-        Kind::InvalidType(..) | Kind::InvalidValue(..) | Kind::ISizeOutOfRange(_) | Kind::USizeOutOfRange(_) if secret => {
+        Kind::InvalidType(..) | Kind::InvalidValue(..) | Kind::ISizeOutOfRange(_) | Kind::USizeOutOfRange(_)
+            if secret =>
+        {
             Problem::new(object, "is no text (not shown here)", "write a reference: \"${env:NAME}\"")
         }
         Kind::InvalidType(actual, expected) => wrong_type(object, path, actual, expected),
@@ -143,7 +145,10 @@ fn collect(prefix: &str, value: &Value, paths: &mut Vec<String>) {
 fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let text = text.to_lowercase();
     let rated = candidates.map(|candidate| (strsim::osa_distance(&text, candidate), candidate));
-    rated.filter(|(edits, candidate)| *edits <= 1.max(candidate.len() / EDITS_SHARE)).min().map(|(_, candidate)| candidate)
+    rated
+        .filter(|(edits, candidate)| *edits <= 1.max(candidate.len() / EDITS_SHARE))
+        .min()
+        .map(|(_, candidate)| candidate)
 }
 
 fn quoted(words: &[&str]) -> String {

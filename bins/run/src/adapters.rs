@@ -1,0 +1,183 @@
+//! Where the adapters meet: one table's ports, made from connector configurations.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use datapipe_boot::secrets;
+use datapipe_core::connector::{ConfigSecret, SinkConfig, SourceConfig};
+use datapipe_core::convention::Names;
+use datapipe_core::port::connect::ConnectStore;
+use datapipe_core::port::log::{DeadLetterQueue, LogReader, TransactionalLog};
+use datapipe_core::port::source::ChangeSource;
+use datapipe_core::port::store::ObjectStore;
+use datapipe_core::port::{ErrorKind, PortError};
+use datapipe_core::secret::Secret;
+use datapipe_kafka::lag::LagWatch;
+use datapipe_kafka::{
+    DeadLetters, KafkaConfig, KafkaConnectStore, Ownership, ProducerSettings, ReaderSettings, TopicReader,
+    TransactionalProducer,
+};
+use datapipe_postgres::wal::WalMonitor;
+use datapipe_postgres::{PgConfig, PgSource, SourceSpec};
+use datapipe_s3::{Credentials, S3Config, S3Store};
+use datapipe_worker::adapters::{Adapters, Observation};
+use tokio::sync::Mutex;
+
+/// How long looking at the surroundings may take.
+const OBSERVE_MAX: Duration = Duration::from_secs(5);
+
+/// The real systems around one table's worker.
+pub(crate) struct Real {
+    names: Names,
+    kafka: KafkaConfig,
+    /// Kept open between looks.
+    watches: Mutex<Watches>,
+}
+
+#[derive(Default)]
+struct Watches {
+    server: Option<WalMonitor>,
+    log: Option<LagWatch>,
+}
+
+impl Real {
+    pub(crate) fn new(names: Names, kafka: KafkaConfig) -> Self {
+        Self { names, kafka, watches: Mutex::default() }
+    }
+}
+
+/// Resolves a secret of a connector configuration.
+fn secret(config: &ConfigSecret, key: &str) -> Result<Secret, PortError> {
+    match config {
+        ConfigSecret::Plain(value) => Ok(value.clone()),
+        ConfigSecret::Reference(reference) => secrets::resolve(reference).map_err(|error| {
+            PortError::new(ErrorKind::Refused, format!("reading {key} from {reference}")).because(error)
+        }),
+    }
+}
+
+/// The database that a source connector names.
+pub(crate) fn source_spec(config: &SourceConfig) -> Result<SourceSpec, PortError> {
+    let mut server = PgConfig::new(&config.host, &config.user, &config.database);
+    server.port = config.port;
+    server.password = config.password.as_ref().map(|value| secret(value, "database.password")).transpose()?;
+    Ok(SourceSpec::new(server, &config.schema, &config.table, &config.slot, &config.publication))
+}
+
+/// The bucket that a sink connector names.
+pub(crate) fn store(config: &SinkConfig) -> Result<S3Store, PortError> {
+    let id = secret(&config.access_key_id, "aws.access.key.id")?;
+    let key = secret(&config.secret_access_key, "aws.secret.access.key")?;
+    let mut s3 = S3Config::new(&config.region, &config.bucket, Credentials::new(id, key));
+    s3.endpoint.clone_from(&config.endpoint);
+    s3.path_style = config.path_style;
+    Ok(S3Store::new(s3))
+}
+
+/// Membership of the worker's group by Kafka's own consumer protocol.
+struct Member(Option<Ownership>);
+
+#[async_trait]
+impl datapipe_worker::adapters::Ownership for Member {
+    async fn acquired(&mut self) -> Result<i32, PortError> {
+        match &mut self.0 {
+            Some(ownership) => ownership.acquired().await.map(|generation| generation.0),
+            None => Err(left()),
+        }
+    }
+
+    async fn lost(&mut self) -> Result<(), PortError> {
+        match &mut self.0 {
+            Some(ownership) => ownership.lost().await,
+            None => Err(left()),
+        }
+    }
+
+    async fn leave(&mut self) -> Result<(), PortError> {
+        if let Some(ownership) = self.0.take() {
+            ownership.leave().await;
+        }
+        Ok(())
+    }
+}
+
+fn left() -> PortError {
+    PortError::new(ErrorKind::Retry, "asking for the group after leaving it")
+}
+
+#[async_trait]
+impl Adapters for Real {
+    async fn join(&self) -> Result<Box<dyn datapipe_worker::adapters::Ownership>, PortError> {
+        let ownership = Ownership::join(&self.kafka, &self.names.group, &self.names.configs_topic)?;
+        Ok(Box::new(Member(Some(ownership))))
+    }
+
+    async fn connect_store(&self) -> Result<Box<dyn ConnectStore>, PortError> {
+        Ok(Box::new(connect_store(&self.kafka, &self.names)?))
+    }
+
+    async fn cluster_id(&self) -> Result<String, PortError> {
+        datapipe_kafka::identity::cluster_id(&self.kafka).await
+    }
+
+    async fn source(&self, config: &SourceConfig) -> Result<Box<dyn ChangeSource>, PortError> {
+        Ok(Box::new(PgSource::new(source_spec(config)?)))
+    }
+
+    async fn transactional_log(
+        &self,
+        config: &SourceConfig,
+        transactional_id: &str,
+        offsets_topic: &str,
+        offsets_key: &[u8],
+    ) -> Result<Box<dyn TransactionalLog>, PortError> {
+        let mut settings = ProducerSettings::new(transactional_id, offsets_topic, offsets_key.to_vec());
+        settings.queue_bytes = u32::try_from(config.queue_bytes_max).unwrap_or(u32::MAX);
+        Ok(Box::new(TransactionalProducer::new(self.kafka.clone(), settings)))
+    }
+
+    async fn reader(&self, config: &SinkConfig) -> Result<Box<dyn LogReader>, PortError> {
+        Ok(Box::new(TopicReader::new(&self.kafka, ReaderSettings::new(&config.topic, config.group()))?))
+    }
+
+    async fn store(&self, config: &SinkConfig) -> Result<Box<dyn ObjectStore>, PortError> {
+        Ok(Box::new(store(config)?))
+    }
+
+    async fn dead_letters(&self, _config: &SinkConfig) -> Result<Box<dyn DeadLetterQueue>, PortError> {
+        Ok(Box::new(DeadLetters::new(self.kafka.clone())))
+    }
+
+    async fn observe(&self, source: Option<&SourceConfig>, sink: Option<&SinkConfig>) -> Observation {
+        let mut watches = self.watches.lock().await;
+        let Watches { server, log } = &mut *watches;
+        let look = async { tokio::join!(observe_server(server, source), self.observe_log(log, sink)) };
+        let (server, log_end) = tokio::time::timeout(OBSERVE_MAX, look).await.unwrap_or_default();
+        let (server_lsn, retained_bytes) = server.unzip();
+        Observation { server_lsn, retained_bytes, log_end }
+    }
+}
+
+async fn observe_server(watch: &mut Option<WalMonitor>, config: Option<&SourceConfig>) -> Option<(u64, u64)> {
+    if watch.is_none() {
+        *watch = Some(WalMonitor::new(source_spec(config?).ok()?));
+    }
+    let state = watch.as_mut()?.state().await.ok()?;
+    Some((state.current.0, state.retained_bytes))
+}
+
+impl Real {
+    async fn observe_log(&self, watch: &mut Option<LagWatch>, config: Option<&SinkConfig>) -> Option<i64> {
+        let config = config?;
+        if watch.is_none() {
+            *watch = LagWatch::new(&self.kafka, &config.topic, config.group()).ok();
+        }
+        let partitions = watch.as_ref()?.look().await.ok()?;
+        Some(partitions.iter().map(|partition| partition.end).sum())
+    }
+}
+
+/// The internal topics of one table's worker.
+pub(crate) fn connect_store(kafka: &KafkaConfig, names: &Names) -> Result<KafkaConnectStore, PortError> {
+    KafkaConnectStore::new(kafka.clone(), &names.configs_topic, &names.status_topic)
+}

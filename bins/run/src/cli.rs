@@ -1,0 +1,98 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use datapipe_core::settings::Span;
+
+/// Runs table-isolated pipelines PostgreSQL -> Kafka -> S3 on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "datapipe-run", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print the complete plan: every name, topic and connector configuration. Touches no server
+    Plan(PlanArguments),
+    /// Run the pipelines until stopped: make what is missing, snapshot, stream
+    Start(StartArguments),
+    /// See it work in two minutes: local servers, traffic, a kill in the middle, a proof at the end
+    Demo(DemoArguments),
+}
+
+/// Which settings and which tables.
+#[derive(Debug, Args)]
+pub(crate) struct Selection {
+    /// The file of settings [default: datapipe.toml, if it is there]
+    #[arg(long, value_name = "FILE", env = "DATAPIPE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// One table by its SQL name; may be repeated [default: all]
+    #[arg(long = "table", value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+    /// One setting, above file and environment, as in sink.rows=1000; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) set: Vec<(String, String)>,
+}
+
+/// `datapipe-run plan`
+#[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+}
+
+/// How something is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Table,
+    /// One JSON document
+    Json,
+    /// One YAML document
+    Yaml,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 something is wrong; 64 wrong command line; 69 a server or program is \
+                          missing; 70 defect; 78 wrong settings, nothing was started.\n\
+                          Log lines go to standard error: DATAPIPE_LOG=debug shows more.";
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE, as in sink.rows=1000".to_owned()),
+    }
+}
+
+/// `datapipe-run start`
+#[derive(Debug, Args)]
+pub(crate) struct StartArguments {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+}
+
+/// `datapipe-run demo`
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// Rows that exist before the first start, over all four tables
+    #[arg(long, value_name = "ROWS", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(40..=100_000_000))]
+    pub(crate) rows: u64,
+    /// Rows changed per second
+    #[arg(long, value_name = "ROWS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) rate: u32,
+    /// How long rows are changed, as 30s or 5m
+    #[arg(long = "for", value_name = "TIME", default_value = "30s")]
+    pub(crate) span: Span,
+    /// Leave everything up at the end, until Ctrl-C
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Where everything lies; it is kept [default: a temporary folder, thrown away]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) dir: Option<PathBuf>,
+}

@@ -1,0 +1,99 @@
+//! The proof at the end: every object read back, folded, and compared with PostgreSQL key by key.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use datapipe_core::change::Tuple;
+use datapipe_core::envelope::{Encoder, EnvelopeSettings};
+use datapipe_core::port::{ErrorKind, PortError};
+use datapipe_postgres::{SourceSpec, TableRows};
+use datapipe_reconcile::{Report, RowBatch, Rows, Scope, reconcile};
+use tokio::time::Instant;
+
+use super::scene::Scene;
+use super::show::Show;
+
+/// A table's rows in the form of an envelope's `after`.
+struct AsJson {
+    rows: TableRows,
+    encoder: Encoder,
+    tuples: Vec<Tuple>,
+    table: String,
+}
+
+#[async_trait]
+impl Rows for AsJson {
+    async fn next(&mut self, batch: &mut RowBatch) -> Result<(), PortError> {
+        let Self { rows, encoder, tuples, table } = self;
+        tuples.clear();
+        rows.read(tuples).await?;
+        let relation = rows.relation();
+        for tuple in tuples.iter() {
+            batch.push_with(|out| encoder.write_row(&relation, tuple, out)).map_err(|error| {
+                PortError::new(ErrorKind::Refused, format!("writing a row of {table}")).because(error)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Proves all tables and prints what was found. True if nothing is wrong.
+pub(super) async fn run(scene: &Scene, show: &Show, took: Duration, memory_kib: u64) -> Result<bool, PortError> {
+    show.say("proving: reading every object back and comparing with PostgreSQL, key by key");
+    let started = Instant::now();
+    let mut reports = Vec::new();
+    for names in &scene.names {
+        let (table, topic) = (names.table.clone(), names.data_topic.clone());
+        let spec = SourceSpec::new(scene.server.clone(), "public", &table, &names.slot, &names.publication);
+        let rows = TableRows::open(&spec).await?;
+        let relation = rows.relation();
+        let key = relation.key.iter().map(|column| relation.columns[*column].name.clone()).collect();
+        let encoder = Encoder::new(EnvelopeSettings {
+            version: String::new(),
+            server_name: String::new(),
+            database: String::new(),
+            data_topic: topic.clone(),
+            tombstones_on_delete: false,
+        });
+        let mut rows = AsJson { rows, encoder, tuples: Vec::new(), table: table.clone() };
+        let report = reconcile(scene.store.as_ref(), &mut rows, &Scope::new(&table, topic, key)).await;
+        let attempt = format!("proving table {table}");
+        reports.push(report.map_err(|error| PortError::new(ErrorKind::Refused, attempt).because(error))?);
+    }
+    print(&reports, show, took, started.elapsed(), memory_kib);
+    Ok(reports.iter().all(Report::proven))
+}
+
+fn print(reports: &[Report], show: &Show, took: Duration, proving: Duration, memory_kib: u64) {
+    let mut table = Table::new();
+    table.load_preset(NOTHING);
+    table.set_header(["table", "rows", "events", "objects", "bytes", "lost", "doubled", "differing", "surplus"]);
+    for report in reports {
+        let counts =
+            [report.rows, report.events, report.objects, report.bytes, report.lost.count, report.doubled.count];
+        let counts = counts.into_iter().chain([report.differing.count, report.surplus.count]);
+        table.add_row(std::iter::once(report.table.clone()).chain(counts.map(|count| count.to_string())));
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    show.say(&table.to_string());
+    for report in reports.iter().filter(|report| !report.proven()) {
+        show.say(&report.to_string());
+    }
+    let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
+    let (lost, doubled) = (sum(|report| report.lost.count), sum(|report| report.doubled.count));
+    let differing = sum(|report| report.differing.count + report.surplus.count + report.orphaned.count);
+    let events = sum(|report| report.events);
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let rate = |seconds: f64| (events as f64 / seconds.max(0.001)).round();
+    show.say(&format!(
+        "lost {lost}, doubled {doubled}, differing {differing} of {events} events; {} events/s on the way, {} events/s \
+         proved; worker at most {} MiB",
+        rate(took.as_secs_f64()),
+        rate(proving.as_secs_f64()),
+        memory_kib / 1024
+    ));
+}

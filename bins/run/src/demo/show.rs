@@ -1,0 +1,101 @@
+//! Live progress: redrawn on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::traffic::{Committed, TABLES};
+use super::watch::Arrived;
+use std::sync::Arc;
+
+/// How often the picture changes on a terminal, and how often a line is printed elsewhere.
+const REDRAW: Duration = Duration::from_millis(500);
+const LINE: Duration = Duration::from_secs(5);
+
+/// Shows how far each table has come.
+pub(super) struct Show {
+    bar: Option<ProgressBar>,
+}
+
+impl Show {
+    pub(super) fn new() -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self { bar: None };
+        }
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { bar: Some(bar) }
+    }
+
+    /// How long to wait between two pictures.
+    pub(super) fn pause(&self) -> Duration {
+        if self.bar.is_some() { REDRAW } else { LINE }
+    }
+
+    /// A message that stays.
+    pub(super) fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    /// The picture of this moment.
+    pub(super) fn picture(&self, elapsed: Duration, committed: &Committed, arrived: &[Arc<Arrived>], memory_kib: u64) {
+        let table = picture(committed, arrived);
+        let seconds = elapsed.as_secs();
+        let memory_mib = memory_kib / 1024;
+        match &self.bar {
+            Some(bar) => bar.set_message(format!("{table}\n{seconds} s, worker {memory_mib} MiB")),
+            None => {
+                let kafka: u64 = arrived.iter().map(|one| one.records.load(Ordering::Relaxed)).sum();
+                let s3: u64 = arrived.iter().map(|one| one.in_objects.load(Ordering::Relaxed)).sum();
+                let rows = committed.sum();
+                eprintln!("{seconds:>4} s  committed {rows}  in Kafka {kafka}  in S3 {s3}  worker {memory_mib} MiB");
+            }
+        }
+    }
+
+    pub(super) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn picture(committed: &Committed, arrived: &[Arc<Arrived>]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(NOTHING);
+    table.set_header(["table", "committed", "in Kafka", "in S3", "objects", "to Kafka", "to S3"]);
+    for (index, name) in TABLES.iter().enumerate() {
+        let one = &arrived[index];
+        let get = |value: &std::sync::atomic::AtomicU64| value.load(Ordering::Relaxed).to_string();
+        let log_ms = one.log_delay_ms.load(Ordering::Relaxed);
+        let object_s = one.object_delay_ms.load(Ordering::Relaxed) / 1000;
+        table.add_row([
+            (*name).to_owned(),
+            committed.get(index).to_string(),
+            get(&one.records),
+            get(&one.in_objects),
+            get(&one.objects),
+            format!("{log_ms} ms"),
+            format!("{object_s} s"),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// Resident memory of a process, in KiB; 0 if it is gone.
+pub(super) fn resident_kib(pid: Option<u32>) -> u64 {
+    let Some(pid) = pid else { return 0 };
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().nth(1)).and_then(|kib| kib.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,75 @@
+//! `datapipe-run start` and `datapipe-run demo`: a runtime, a stop signal, an exit code.
+
+use std::future::Future;
+
+use datapipe_boot::telemetry::Format;
+use datapipe_boot::{Exit, report, signals, telemetry};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{DemoArguments, StartArguments};
+use crate::demo::{self, DemoError, DemoOptions};
+use crate::start::{self, StartError};
+
+pub(crate) fn start(arguments: &StartArguments) -> Exit {
+    let plan = match crate::planned(&arguments.selection) {
+        Ok(plan) => plan,
+        Err(problems) => return crate::refuse(&problems),
+    };
+    if let Err(error) = telemetry::init(Format::Text) {
+        report::print(&report::error(&error));
+        return Exit::Usage;
+    }
+    with_runtime(async |stop| match start::run(&plan, &stop).await {
+        Ok(()) => Exit::Healthy,
+        Err(StartError::Preflight(problems)) => {
+            report::print(&report::problems("the pipelines cannot start; nothing was changed", &problems));
+            Exit::Unavailable
+        }
+        Err(error @ StartError::Step(_)) => {
+            report::print(&report::error(&error));
+            Exit::Failed
+        }
+    })
+}
+
+pub(crate) fn demo(arguments: &DemoArguments) -> Exit {
+    let options = DemoOptions {
+        rows: arguments.rows,
+        rate: arguments.rate,
+        span: arguments.span.0,
+        keep: arguments.keep,
+        folder: arguments.dir.clone(),
+    };
+    with_runtime(async |stop| match demo::run(&options, &stop).await {
+        Ok(true) => Exit::Healthy,
+        Ok(false) => Exit::Failed,
+        Err(error) => {
+            report::print(&report::error(&error));
+            if matches!(error, DemoError::Stack { .. }) { Exit::Unavailable } else { Exit::Failed }
+        }
+    })
+}
+
+/// Two threads: one pipeline's walsender keeps a core busy long before we do.
+fn with_runtime<F: Future<Output = Exit>>(run: impl FnOnce(CancellationToken) -> F) -> Exit {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            report::print(&report::error(&error));
+            return Exit::Internal;
+        }
+    };
+    let exit = runtime.block_on(async {
+        match signals::shutdown() {
+            Ok(stop) => run(stop).await,
+            Err(error) => {
+                report::print(&report::error(&error));
+                Exit::Internal
+            }
+        }
+    });
+    // Clients that are being destroyed in the background must not hold up the end.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    exit
+}

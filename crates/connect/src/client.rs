@@ -1,0 +1,194 @@
+//! A client of a worker's REST interface.
+
+use std::time::Duration;
+
+use datapipe_core::port::connect::ConfigMap;
+use reqwest::{Method, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::wire::{ConnectorInfo, ConnectorStatus, ErrorMessage, ServerInfo};
+
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a whole request may take. A worker answers within 90 s at worst, when it waits for a rebalance.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// A request that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The worker cannot be reached, or its answer broke off.
+    #[error("{method} {url} failed")]
+    Transport {
+        /// The request's method.
+        method: Method,
+        /// Its address.
+        url: String,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The worker refused.
+    #[error("{method} {url} was refused with {status}: {message}")]
+    Refused {
+        /// The request's method.
+        method: Method,
+        /// Its address.
+        url: String,
+        /// The answer's status.
+        status: u16,
+        /// What the worker said.
+        message: String,
+    },
+    /// The client could not be made.
+    #[error("the HTTP client could not be made")]
+    Setup(#[source] reqwest::Error),
+}
+
+impl ClientError {
+    /// True if the same request may succeed later: the worker is away, starting, or rebalancing (409).
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::Transport { source, .. } => !source.is_decode() && !source.is_builder(),
+            Self::Refused { status, .. } => *status == 409 || *status >= 500,
+            Self::Setup(_) => false,
+        }
+    }
+
+    /// The answer's status, if there was an answer.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            Self::Transport { .. } | Self::Setup(_) => None,
+        }
+    }
+}
+
+/// A client for one worker. Cloning it is cheap.
+#[derive(Clone, Debug)]
+pub struct Client {
+    base: String,
+    http: reqwest::Client,
+}
+
+impl Client {
+    /// A client of the worker at `base`, as `http://localhost:8083`.
+    pub fn new(base: &str) -> Result<Self, ClientError> {
+        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT);
+        let http = http.build().map_err(ClientError::Setup)?;
+        Ok(Self { base: base.trim_end_matches('/').to_owned(), http })
+    }
+
+    /// `GET /`
+    pub async fn server(&self) -> Result<ServerInfo, ClientError> {
+        self.get("/").await
+    }
+
+    /// `GET /connectors`: the names.
+    pub async fn connectors(&self) -> Result<Vec<String>, ClientError> {
+        self.get("/connectors").await
+    }
+
+    /// `GET /connectors/{name}`; none if there is no such connector.
+    pub async fn connector(&self, name: &str) -> Result<Option<ConnectorInfo>, ClientError> {
+        found(self.get(&format!("/connectors/{name}")).await)
+    }
+
+    /// `GET /connectors/{name}/status`; none if there is no such connector.
+    pub async fn status(&self, name: &str) -> Result<Option<ConnectorStatus>, ClientError> {
+        found(self.get(&format!("/connectors/{name}/status")).await)
+    }
+
+    /// `PUT /connectors/{name}/config`: makes the connector or changes it.
+    pub async fn put_config(&self, name: &str, config: &ConfigMap) -> Result<ConnectorInfo, ClientError> {
+        self.send(Method::PUT, &format!("/connectors/{name}/config"), Some(config)).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.send(Method::GET, path, None::<&()>).await
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<T, ClientError> {
+        let url = format!("{}{path}", self.base);
+        let request = self.http.request(method.clone(), &url);
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        let transport = |source| ClientError::Transport { method: method.clone(), url: url.clone(), source };
+        let answer = request.send().await.map_err(transport)?;
+        let status = answer.status();
+        if status.is_success() {
+            return answer.json().await.map_err(transport);
+        }
+        let text = answer.text().await.map_err(transport)?;
+        let message = serde_json::from_str::<ErrorMessage>(&text).map_or(text, |error| error.message);
+        Err(ClientError::Refused { method, url, status: status.as_u16(), message })
+    }
+}
+
+fn found<T>(answer: Result<T, ClientError>) -> Result<Option<T>, ClientError> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.status() == Some(StatusCode::NOT_FOUND.as_u16()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Answers one request with a fixed answer and returns the request's first line.
+    async fn serve(status: &str, body: &str) -> (Client, tokio::task::JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = Client::new(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4096];
+            let length = stream.read(&mut request).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8_lossy(&request[..length]).lines().next().unwrap().to_owned()
+        });
+        (client, server)
+    }
+
+    #[tokio::test]
+    async fn answers_are_typed() {
+        let (client, server) = serve("200 OK", r#"["a","b"]"#).await;
+        assert_eq!(client.connectors().await.unwrap(), ["a", "b"]);
+        assert_eq!(server.await.unwrap(), "GET /connectors HTTP/1.1");
+    }
+
+    #[tokio::test]
+    async fn a_connector_that_is_not_there_is_none() {
+        let (client, _server) = serve("404 Not Found", r#"{"error_code":404,"message":"none"}"#).await;
+        assert_eq!(client.status("s").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn refusals_carry_the_workers_words() {
+        let (client, server) = serve("409 Conflict", r#"{"error_code":409,"message":"rebalancing"}"#).await;
+        let error = client.put_config("s", &ConfigMap::new()).await.unwrap_err();
+        assert!(error.retryable() && error.to_string().ends_with("was refused with 409: rebalancing"), "{error}");
+        assert_eq!(server.await.unwrap(), "PUT /connectors/s/config HTTP/1.1");
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_is_away_may_come_back() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let error = Client::new(&format!("http://{address}")).unwrap().server().await.unwrap_err();
+        assert!(error.retryable() && error.status().is_none());
+    }
+}
