@@ -63,13 +63,16 @@ impl PgConfig {
             refuse("the URL is malformed; expected postgresql://user:password@host:port/database?sslmode=disable")
         })?;
         if !matches!(parsed.get_ssl_mode(), SslMode::Disable | SslMode::Prefer) {
-            return Err(refuse("sslmode=require: TLS is not supported yet; use sslmode=disable on a network you trust"));
+            return Err(refuse(
+                "sslmode=require: TLS is not supported yet; use sslmode=disable on a network you trust",
+            ));
         }
         let [Host::Tcp(host)] = parsed.get_hosts() else {
             return Err(refuse("exactly one TCP host is needed"));
         };
         let user = parsed.get_user().filter(|user| !user.is_empty()).ok_or_else(|| refuse("the user is missing"))?;
-        let database = parsed.get_dbname().filter(|name| !name.is_empty()).ok_or_else(|| refuse("the database is missing"))?;
+        let database =
+            parsed.get_dbname().filter(|name| !name.is_empty()).ok_or_else(|| refuse("the database is missing"))?;
         let mut config = Self::new(host, user, database);
         config.port = parsed.get_ports().first().copied().unwrap_or(config.port);
         config.password = parsed.get_password().map(|bytes| Secret::new(String::from_utf8_lossy(bytes)));

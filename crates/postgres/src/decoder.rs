@@ -217,7 +217,8 @@ mod tests {
 
     #[test]
     fn keepalives_come_behind_what_precedes_them_and_never_inside_a_transaction() {
-        let parts = [keepalive(5, false), keepalive(7, true), begin(10), keepalive(9, true), commit(12), keepalive(12, false)];
+        let parts =
+            [keepalive(5, false), keepalive(7, true), begin(10), keepalive(9, true), commit(12), keepalive(12, false)];
         let events = run(&mut Decoder::default(), &parts).unwrap();
         assert!(matches!(events[0], Event::Keepalive { position: Lsn(7), urgent: true }), "{events:?}");
         assert!(matches!(events[1], Event::Begin(_)));

@@ -183,7 +183,9 @@ fn passes(code: &str) -> bool {
 fn hint_of(error: &ServerError) -> Option<String> {
     let hint = match error.code.as_str() {
         "28P01" => "check user and password",
-        "28000" => "check pg_hba.conf (a replication connection to a database needs an entry for that database), and the role: ALTER ROLE .. LOGIN REPLICATION",
+        "28000" => {
+            "check pg_hba.conf (a replication connection to a database needs an entry for that database), and the role: ALTER ROLE .. LOGIN REPLICATION"
+        }
         "3D000" => "check the database's name",
         "42501" => "grant the role what it lacks: ALTER ROLE .. REPLICATION, GRANT SELECT ON .. TO ..",
         "53300" => "raise max_connections or max_wal_senders, or end connections that nobody needs",

@@ -34,9 +34,8 @@ impl ObservedPublication {
                             ARRAY(SELECT jsonb_array_elements_text(NULLIF(to_jsonb(p) -> 'attnames', 'null'))) \
                      FROM pg_catalog.pg_publication_tables p WHERE p.pubname = $1 ORDER BY 1, 2";
         let tables = sql.query(query, &[&spec.publication]).await?;
-        let ours = tables.iter().find(|row| {
-            row.get::<_, &str>(0) == spec.schema && row.get::<_, &str>(1) == spec.table
-        });
+        let ours =
+            tables.iter().find(|row| row.get::<_, &str>(0) == spec.schema && row.get::<_, &str>(1) == spec.table);
         Ok(Some(Self {
             all_tables: row.get(0),
             tables: tables.iter().map(|row| (row.get(0), row.get(1))).collect(),

@@ -57,12 +57,7 @@ pub(crate) struct UnsupportedColumn {
 
 impl CatalogTable {
     /// Looks the table up; none if there is no such table.
-    pub(crate) async fn read(
-        sql: &Sql,
-        schema: &str,
-        table: &str,
-        publication: &str,
-    ) -> Result<Option<Self>, Error> {
+    pub(crate) async fn read(sql: &Sql, schema: &str, table: &str, publication: &str) -> Result<Option<Self>, Error> {
         let rows = sql.query(TABLE, &[&schema, &table]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let oid: u32 = row.get(0);
@@ -104,12 +99,7 @@ impl CatalogTable {
     }
 
     /// The schema of rows that are read now.
-    pub(crate) fn relation(
-        &self,
-        schema: &str,
-        name: &str,
-        types: &Types,
-    ) -> Result<Relation, Vec<UnsupportedColumn>> {
+    pub(crate) fn relation(&self, schema: &str, name: &str, types: &Types) -> Result<Relation, Vec<UnsupportedColumn>> {
         let mut unsupported = Vec::new();
         let mut columns = Vec::new();
         for column in self.published() {

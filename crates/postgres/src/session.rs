@@ -18,7 +18,9 @@ impl Session {
     pub async fn connect(config: &PgConfig) -> Result<Self, PortError> {
         let address = config.address();
         let spec = SourceSpec::new(config.clone(), "", "", "", "");
-        let sql = Sql::connect(&spec).await.map_err(|error| error.during(format!("connecting to PostgreSQL at {address}")))?;
+        let sql = Sql::connect(&spec)
+            .await
+            .map_err(|error| error.during(format!("connecting to PostgreSQL at {address}")))?;
         Ok(Self { sql, address })
     }
 

@@ -12,7 +12,7 @@ use crate::wire::Connection;
 
 /// On a standby the current position is the replayed one.
 pub(crate) const CURRENT: &str = "CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
-                                  ELSE pg_catalog.pg_current_wal_lsn() END";
+                                  ELSE pg_catalog.pg_current_wal_insert_lsn() END";
 
 /// How long the server may take to give up a slot that it has begun to create.
 const CANCEL_LIMIT: Duration = Duration::from_secs(5);

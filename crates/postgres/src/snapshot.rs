@@ -63,7 +63,8 @@ impl Snapshot {
         let catalog = catalog.ok_or_else(|| missing_table(spec))?;
         let mut types = Types::default();
         types.fetch(&sql, catalog.published().map(|column| column.type_oid)).await?;
-        let relation = catalog.relation(&spec.schema, &spec.table, &types).map_err(|found| unsupported(spec, &found))?;
+        let relation =
+            catalog.relation(&spec.schema, &spec.table, &types).map_err(|found| unsupported(spec, &found))?;
         let order = order(&relation, &catalog);
         Ok(Self { sql, relation: Arc::new(relation), order, copy: None, ended: false })
     }

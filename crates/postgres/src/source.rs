@@ -370,7 +370,9 @@ impl ChangeSource for PgSource {
         let relation = snapshot.relation();
         let before = rows.len();
         snapshot.read(after, rows).await.map_err(|error| error.during(attempt))?;
-        if rows.len() == before && let Some(snapshot) = self.snapshot.take() {
+        if rows.len() == before
+            && let Some(snapshot) = self.snapshot.take()
+        {
             snapshot.close(&self.spec).await;
         }
         Ok(relation)

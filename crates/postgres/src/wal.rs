@@ -11,7 +11,7 @@ use crate::sql::Sql;
 /// Where the server and a slot stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalState {
-    /// The end of the log as written.
+    /// The end of the log, written out or not.
     pub current: Lsn,
     /// The slot's confirmed position, if the slot exists.
     pub confirmed: Option<Lsn>,

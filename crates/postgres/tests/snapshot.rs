@@ -47,8 +47,10 @@ async fn snapshot_and_stream_meet_without_gap_or_double() {
     let server = Server::start(&[]);
     let client = server.client().await;
     client
-        .batch_execute("CREATE TABLE items (id int PRIMARY KEY, v int); CREATE PUBLICATION pub_items FOR TABLE items; \
-                        INSERT INTO items SELECT i, 0 FROM generate_series(1, 500) i")
+        .batch_execute(
+            "CREATE TABLE items (id int PRIMARY KEY, v int); CREATE PUBLICATION pub_items FOR TABLE items; \
+                        INSERT INTO items SELECT i, 0 FROM generate_series(1, 500) i",
+        )
         .await
         .unwrap();
     let stop = Arc::new(AtomicBool::new(false));

@@ -22,19 +22,42 @@ async fn every_kind_of_change_arrives_in_order() {
     let client = server.client().await;
     let mut source = server.streaming(&client, "users", "id int PRIMARY KEY, name text, note text").await;
     run(&client, "INSERT INTO users VALUES (1, 'a', NULL), (2, E'b\\tc', '')").await;
-    run(&client, "BEGIN; INSERT INTO users VALUES (3, 'x', 'x'); SAVEPOINT s; INSERT INTO users VALUES (4, 'y', 'y'); \
-                  ROLLBACK TO s; INSERT INTO users VALUES (5, 'z', 'z'); COMMIT")
+    run(
+        &client,
+        "BEGIN; INSERT INTO users VALUES (3, 'x', 'x'); SAVEPOINT s; INSERT INTO users VALUES (4, 'y', 'y'); \
+                  ROLLBACK TO s; INSERT INTO users VALUES (5, 'z', 'z'); COMMIT",
+    )
     .await;
     run(&client, "BEGIN; INSERT INTO users VALUES (6, 'gone', ''); ROLLBACK").await;
     run(&client, "UPDATE users SET name = 'A' WHERE id = 1").await;
     run(&client, "UPDATE users SET id = 20 WHERE id = 2").await;
     run(&client, "DELETE FROM users WHERE id = 3").await;
-    run(&client, "COPY (SELECT 100 + i, 'copied', NULL FROM generate_series(0, 2) i) TO '/tmp/postgres/rows.csv' (FORMAT csv)").await;
+    run(
+        &client,
+        "COPY (SELECT 100 + i, 'copied', NULL FROM generate_series(0, 2) i) TO '/tmp/postgres/rows.csv' (FORMAT csv)",
+    )
+    .await;
     run(&client, "COPY users FROM '/tmp/postgres/rows.csv' (FORMAT csv)").await;
     run(&client, "TRUNCATE users").await;
     let expected = [
-        "I 1,a,-", "I 2,b\tc,", "--", "I 3,x,x", "I 5,z,z", "--", "U 1,A,-", "--", "U key(2,-,-) 20,b\tc,", "--",
-        "D key(3,-,-)", "--", "I 100,copied,-", "I 101,copied,-", "I 102,copied,-", "--", "T", "--",
+        "I 1,a,-",
+        "I 2,b\tc,",
+        "--",
+        "I 3,x,x",
+        "I 5,z,z",
+        "--",
+        "U 1,A,-",
+        "--",
+        "U key(2,-,-) 20,b\tc,",
+        "--",
+        "D key(3,-,-)",
+        "--",
+        "I 100,copied,-",
+        "I 101,copied,-",
+        "I 102,copied,-",
+        "--",
+        "T",
+        "--",
     ];
     assert_eq!(changes(&mut source, 7).await, expected);
     run(&client, "ALTER TABLE users REPLICA IDENTITY FULL").await;

@@ -44,11 +44,7 @@ fn a_relation() {
         schema: "public".to_owned(),
         name: "rec".to_owned(),
         identity: ReplicaIdentity::Default,
-        columns: vec![
-            column(true, "id", 23, -1),
-            column(false, "name", 1043, 24),
-            column(false, "m", 0x400a, -1),
-        ],
+        columns: vec![column(true, "id", 23, -1), column(false, "name", 1043, 24), column(false, "m", 0x400a, -1)],
     };
     assert_eq!(message, Message::Relation(expected));
 }

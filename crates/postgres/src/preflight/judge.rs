@@ -12,12 +12,7 @@ use crate::sql::{ident, literal, qualified};
 const VERSION_MIN: i32 = 140_000;
 
 /// What the server or the role lacks for so many slots to be made, and so many streams to be opened.
-pub fn judge_server(
-    database: &str,
-    server: &ObservedServer,
-    slots_missing: usize,
-    streams: usize,
-) -> Vec<Problem> {
+pub fn judge_server(database: &str, server: &ObservedServer, slots_missing: usize, streams: usize) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut find = |what: String, why: &str, fix: String| {
         problems.push(Problem::new(format!("database {database}"), what, fix).because(why));
@@ -195,9 +190,10 @@ fn judge_publication(expected: &Expected, publication: &ObservedPublication, pro
         let fix = format!("ALTER PUBLICATION {name} SET TABLE ONLY {table}");
         find("it has a row filter".to_owned(), "the snapshot takes every row", fix);
     }
-    let missing = expected.key.iter().filter(|column| {
-        publication.columns.as_ref().is_some_and(|published| !published.contains(column))
-    });
+    let missing = expected
+        .key
+        .iter()
+        .filter(|column| publication.columns.as_ref().is_some_and(|published| !published.contains(column)));
     for column in missing {
         let fix = format!("ALTER PUBLICATION {name} SET TABLE ONLY {table}");
         find(format!("it leaves out key column {column}"), "rows are known by it", fix);

@@ -149,7 +149,9 @@ impl Transport {
     async fn serve(&mut self) -> Result<Option<Error>, Error> {
         loop {
             self.scan()?;
-            if self.whole == 0 && let Some(error) = self.ending.take() {
+            if self.whole == 0
+                && let Some(error) = self.ending.take()
+            {
                 return Ok(Some(error));
             }
             self.answer();

@@ -35,6 +35,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server with these settings beside the usual ones.
     pub(crate) fn start(settings: &[&str]) -> Self {
+        Self::start_with("scram-sha-256", settings)
+    }
+
+    /// The same with another way of authentication.
+    pub(crate) fn start_with(authentication: &str, settings: &[&str]) -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = PathBuf::from(format!("/tmp/postgres/test-{}-{number}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
@@ -46,7 +51,7 @@ impl Server {
         let password = folder.join("password");
         fs::write(&password, PASSWORD).unwrap();
         let initdb = program("initdb", &folder)
-            .args(["-U", "postgres", "-A", "scram-sha-256", "--no-sync", "--locale=C.UTF-8", "-E", "UTF8", "-D"])
+            .args(["-U", "postgres", "-A", authentication, "--no-sync", "--locale=C.UTF-8", "-E", "UTF8", "-D"])
             .arg(&data)
             .arg(format!("--pwfile={}", password.display()))
             .output()
@@ -111,7 +116,9 @@ impl Server {
     /// Creates a table from its columns, its publication and slot; the source streams.
     pub(crate) async fn streaming(&self, client: &Client, table: &str, columns: &str) -> PgSource {
         client
-            .batch_execute(&format!("CREATE TABLE {table} ({columns}); CREATE PUBLICATION pub_{table} FOR TABLE {table}"))
+            .batch_execute(&format!(
+                "CREATE TABLE {table} ({columns}); CREATE PUBLICATION pub_{table} FOR TABLE {table}"
+            ))
             .await
             .unwrap();
         let mut source = PgSource::new(self.spec(table));
@@ -127,6 +134,7 @@ impl Drop for Server {
         let _ = program("pg_ctl", &self.folder)
             .args(["stop", "-m", "immediate", "-s", "-D"])
             .arg(self.folder.join("data"))
+            .stderr(Stdio::null())
             .status();
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.folder);
