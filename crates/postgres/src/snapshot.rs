@@ -172,10 +172,10 @@ fn statement(relation: &Relation, order: &[String], after: Option<&KeyBound>) ->
             });
         }
         let bound: Vec<String> = bound.iter().map(|part| literal(part)).collect();
-        select.push_str(&format!(" WHERE ({}) > ({})", order.join(", "), bound.join(", ")));
+        select = format!("{select} WHERE ({}) > ({})", order.join(", "), bound.join(", "));
     }
     if !order.is_empty() {
-        select.push_str(&format!(" ORDER BY {}", order.join(", ")));
+        select = format!("{select} ORDER BY {}", order.join(", "));
     }
     Ok(format!("COPY ({select}) TO STDOUT"))
 }

@@ -338,8 +338,8 @@ async fn fork(connection: &mut Connection, timeline: u32, limit: Duration) -> Re
 }
 
 fn last_fork(content: &str) -> Option<Lsn> {
-    let lines = content.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
-    lines.last()?.split_whitespace().nth(1)?.parse().ok()
+    let mut lines = content.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    lines.next_back()?.split_whitespace().nth(1)?.parse().ok()
 }
 
 #[async_trait]

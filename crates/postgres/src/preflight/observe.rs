@@ -45,6 +45,7 @@ pub struct ObservedTable {
 }
 
 /// A table as the catalog has it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, as the catalog has it")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableFacts {
     /// `pg_class.relkind`: `r` table, `p` partitioned table, `v` view and so on.

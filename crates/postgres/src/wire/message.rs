@@ -42,7 +42,7 @@ pub(crate) fn cut_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..end], &bytes[end + 1..]))
 }
 
-/// The fields of an ErrorResponse or a NoticeResponse.
+/// The fields of an `ErrorResponse` or a `NoticeResponse`.
 pub(crate) fn server_error(mut body: &[u8]) -> ServerError {
     let mut error = ServerError::default();
     while let Some((kind, rest)) = body.split_first()
@@ -61,7 +61,7 @@ pub(crate) fn server_error(mut body: &[u8]) -> ServerError {
     error
 }
 
-/// The columns of a DataRow as text.
+/// The columns of a `DataRow` as text.
 pub(crate) fn data_row(body: &[u8]) -> Result<Vec<Option<String>>, Error> {
     let cut_off = || Error::Protocol("a row that is cut off".to_owned());
     let (count, mut rest) = body.split_first_chunk().ok_or_else(cut_off)?;

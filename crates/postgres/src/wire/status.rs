@@ -20,7 +20,7 @@ pub(crate) struct Keepalive {
 }
 
 impl Keepalive {
-    /// Reads a CopyData body; none if it is something else.
+    /// Reads a `CopyData` body; none if it is something else.
     pub(crate) fn parse(body: &[u8]) -> Option<Self> {
         if body.len() != KEEPALIVE_SIZE || body[0] != b'k' {
             return None;

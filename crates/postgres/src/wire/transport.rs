@@ -244,9 +244,16 @@ impl Transport {
                         }
                     }
                 },
-                b'E' => return self.end(server_error(body).into()),
+                b'E' => {
+                    let error = server_error(body).into();
+                    self.end(error);
+                    return Ok(());
+                }
                 // The server ends the stream: CopyDone, CommandComplete.
-                b'c' | b'C' => return self.end(Error::Closed),
+                b'c' | b'C' => {
+                    self.end(Error::Closed);
+                    return Ok(());
+                }
                 _ => {}
             }
             self.whole += size;
@@ -254,10 +261,9 @@ impl Transport {
     }
 
     /// Whatever comes behind this is of no interest.
-    fn end(&mut self, error: Error) -> Result<(), Error> {
+    fn end(&mut self, error: Error) {
         self.ending.get_or_insert(error);
         self.buffer.truncate(self.whole);
-        Ok(())
     }
 
     fn status_due(&self) -> Instant {
@@ -301,7 +307,7 @@ impl Transport {
         if self.heard_at.elapsed() > SILENCE_MAX { Err(Error::Timeout(SILENCE_MAX)) } else { Ok(()) }
     }
 
-    /// Final status, CopyDone, and a bounded wait for the server to be ready again.
+    /// Final status, `CopyDone`, and a bounded wait for the server to be ready again.
     async fn finish(&mut self) -> Result<(), Error> {
         self.push_status(false);
         self.out.put_slice(b"c\0\0\0\x04");

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,12 @@ use datapipe_core::port::source::ChangeSource;
 use datapipe_postgres::{PgConfig, PgSource, SourceSpec};
 use tokio_postgres::{Client, NoTls};
 
-/// Where Debian keeps the server's programs. A test without a server fails; it is not skipped.
-const BIN: &str = "/usr/lib/postgresql/15/bin";
+/// Where the server's programs are: `DATAPIPE_TEST_PG_BIN`, else where Debian keeps those of version 15. A test
+/// without a server fails; it is not skipped.
+#[expect(clippy::disallowed_methods, reason = "whoever runs the tests chooses the server's version by it")]
+fn bin() -> PathBuf {
+    std::env::var("DATAPIPE_TEST_PG_BIN").map_or_else(|_| PathBuf::from("/usr/lib/postgresql/15/bin"), PathBuf::from)
+}
 /// As root the server must run as somebody else: nobody.
 const NOBODY: u32 = 65534;
 
@@ -29,7 +33,6 @@ static NEXT: AtomicU16 = AtomicU16::new(0);
 pub(crate) struct Server {
     pub(crate) port: u16,
     folder: PathBuf,
-    child: Child,
 }
 
 impl Server {
@@ -58,23 +61,8 @@ impl Server {
             .unwrap();
         assert!(initdb.status.success(), "{}", String::from_utf8_lossy(&initdb.stderr));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut server = Self { port, child: spawn(&folder, port, settings), folder };
-        server.wait();
-        server
-    }
-
-    fn wait(&mut self) {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !program("pg_isready", &self.folder)
-            .args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()])
-            .status()
-            .unwrap()
-            .success()
-        {
-            assert!(self.child.try_wait().unwrap().is_none(), "the server ended: {}", self.log());
-            assert!(Instant::now() < deadline, "the server is not ready: {}", self.log());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        launch(&folder, port, settings);
+        Self { port, folder }
     }
 
     pub(crate) fn log(&self) -> String {
@@ -90,7 +78,6 @@ impl Server {
             .status()
             .unwrap();
         assert!(status.success());
-        self.child.wait().unwrap();
         start.elapsed()
     }
 
@@ -136,24 +123,27 @@ impl Drop for Server {
             .arg(self.folder.join("data"))
             .stderr(Stdio::null())
             .status();
-        let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-fn spawn(folder: &Path, port: u16, settings: &[&str]) -> Child {
-    let log = fs::File::create(folder.join("log")).unwrap();
+fn launch(folder: &Path, port: u16, settings: &[&str]) {
     let fixed = ["wal_level=logical", "fsync=off", "listen_addresses=127.0.0.1", "unix_socket_directories="];
-    let mut command = program("postgres", folder);
-    for setting in fixed.iter().chain(settings) {
-        command.args(["-c", setting]);
-    }
-    command.arg("-D").arg(folder.join("data")).args(["-p", &port.to_string()]);
-    command.stdout(Stdio::null()).stderr(log).spawn().unwrap()
+    let settings: Vec<String> = fixed.iter().chain(settings).map(|setting| format!("-c {setting}")).collect();
+    let status = program("pg_ctl", folder)
+        .args(["start", "-w", "-t", "60", "-s", "-o", &format!("-p {port} {}", settings.join(" ")), "-D"])
+        .arg(folder.join("data"))
+        .arg("-l")
+        .arg(folder.join("log"))
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
+    assert!(status.success(), "the server does not start: {log}");
 }
 
 fn program(name: &str, folder: &Path) -> Command {
-    let mut command = Command::new(Path::new(BIN).join(name));
+    let mut command = Command::new(bin().join(name));
     command.current_dir(folder);
     if is_root() {
         command.uid(NOBODY).gid(NOBODY);
