@@ -1,14 +1,19 @@
 //! Whether objects tile the log.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
 use datapipe_core::object::ObjectMeta;
 
 use crate::report::{Problem, ProblemKind};
 
 /// Walks the objects of a topic by partition and first offset.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Chain {
     cluster: Option<String>,
     last: Option<Link>,
+    /// What is left to be answered for, by partition.
+    answered: BTreeMap<i32, Range<i64>>,
 }
 
 #[derive(Debug)]
@@ -19,6 +24,22 @@ struct Link {
 }
 
 impl Chain {
+    /// A chain that must answer for these offsets.
+    pub(crate) const fn new(answered: BTreeMap<i32, Range<i64>>) -> Self {
+        Self { cluster: None, last: None, answered }
+    }
+
+    /// What no object up to the end has answered for.
+    pub(crate) fn end(self) -> Vec<Problem> {
+        let missing = self.answered.into_iter().filter(|(_, range)| !range.is_empty());
+        let problem = |(partition, range): (i32, Range<i64>)| Problem {
+            kind: ProblemKind::Hole,
+            object: format!("(end of partition {partition})"),
+            what: format!("offsets {} to {} were delivered and are in no object", range.start, range.end - 1),
+        };
+        missing.map(problem).collect()
+    }
+
     /// The next object; `name` is what its key says of its partition and first offset.
     pub(crate) fn link(&mut self, object: &str, topic: &str, name: (i32, i64), meta: &ObjectMeta) -> Vec<Problem> {
         let mut problems = Vec::new();
@@ -59,16 +80,31 @@ impl Chain {
                 );
                 found(ProblemKind::Overlap, what);
             }
-            _ => {}
+            Some(before) if before.partition == partition => {}
+            _ => {
+                let start = self.answered.get(&partition).map_or(covers_from, |range| range.start);
+                if start < covers_from {
+                    let what = format!("offsets {start} to {} before it are in no object", covers_from - 1);
+                    found(ProblemKind::Hole, what);
+                }
+            }
+        }
+        if let Some(range) = self.answered.get_mut(&partition) {
+            range.start = range.start.max(next);
         }
         // An object inside another one does not shorten what the outer one answers for.
-        let reached = self.last.as_ref().filter(|before| before.partition == partition).map_or(next, |before| before.next.max(next));
+        let reached = self
+            .last
+            .as_ref()
+            .filter(|before| before.partition == partition)
+            .map_or(next, |before| before.next.max(next));
         self.last = Some(Link { partition, next: reached, object: object.to_owned() });
         problems
     }
 
-    /// An object without metadata: what follows it cannot be compared with it.
-    pub(crate) fn break_off(&mut self) {
+    /// An object without metadata: where it ends is not known.
+    pub(crate) fn break_off(&mut self, partition: i32) {
         self.last = None;
+        self.answered.remove(&partition);
     }
 }

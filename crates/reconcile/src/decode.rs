@@ -54,15 +54,14 @@ impl Decoder {
                 let mut rest = &lines[searched..];
                 // A slice is read without failure.
                 searched += rest.skip_until(b'\n').unwrap_or_default();
-                let Some(line) = lines[taken..searched].strip_suffix(b"\n") else { break };
+                let line = &lines[taken..searched];
+                check_length(line, self.line_bytes_max)?;
+                let Some(line) = line.strip_suffix(b"\n") else { break };
                 take(line)?;
                 taken = searched;
             }
             lines.drain(..taken);
             self.searched = lines.len();
-            if lines.len() > self.line_bytes_max {
-                return Err(Stopped::Content(format!("a line is longer than {} bytes", self.line_bytes_max)));
-            }
         }
         Ok(())
     }
@@ -74,14 +73,23 @@ impl Decoder {
     ) -> Result<(), Stopped<E>> {
         self.gzip.try_finish().map_err(|error| Stopped::Content(format!("it is cut off: {error}")))?;
         let rest = std::mem::take(self.gzip.get_mut());
-        rest.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).try_for_each(take)
+        rest.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).try_for_each(|line| {
+            check_length(line, self.line_bytes_max)?;
+            take(line)
+        })
     }
 
     /// The size in bytes and the SHA-256 in hexadecimal of all bytes so far.
     pub(crate) fn sum(self) -> (u64, String) {
-        let hex = self.digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        (self.size, hex)
+        (self.size, format!("{:x}", self.digest.finalize()))
     }
+}
+
+fn check_length<E>(line: &[u8], line_bytes_max: usize) -> Result<(), Stopped<E>> {
+    if line.len() > line_bytes_max {
+        return Err(Stopped::Content(format!("a line is longer than {line_bytes_max} bytes")));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -33,11 +33,7 @@ enum Piece {
 ///
 /// The work is done on a thread of its own; it takes about one core. The objects are read first, then the rows: see
 /// [`Rows`] for what must hold meanwhile.
-pub async fn reconcile(
-    store: &dyn ObjectStore,
-    rows: &mut dyn Rows,
-    scope: &Scope,
-) -> Result<Report, ReconcileError> {
+pub async fn reconcile(store: &dyn ObjectStore, rows: &mut dyn Rows, scope: &Scope) -> Result<Report, ReconcileError> {
     if scope.key.is_empty() {
         return Err(ReconcileError::NoKey(scope.table.clone()));
     }
@@ -55,7 +51,7 @@ pub async fn reconcile(
 }
 
 fn compare(scope: Scope, mut taken: mpsc::Receiver<Piece>) -> Result<Option<Report>, ReconcileError> {
-    let mut proof = Proof::new(scope)?;
+    let mut proof = Proof::new(scope);
     while let Some(piece) = taken.blocking_recv() {
         match piece {
             Piece::Problem(problem) => proof.problem(problem),
@@ -89,9 +85,12 @@ async fn feed(
     pieces: &mpsc::Sender<Piece>,
 ) -> Result<(), Ended> {
     let feed = Feed { store, scope, pieces };
-    let mut chain = Chain::default();
+    let mut chain = Chain::new(scope.answered.clone());
     for (partition, first, key) in feed.objects().await? {
         feed.object(&mut chain, (partition, first), key).await?;
+    }
+    for problem in chain.end() {
+        feed.send(Piece::Problem(problem)).await?;
     }
     loop {
         let mut batch = RowBatch::default();
@@ -154,7 +153,7 @@ impl Feed<'_> {
                     self.send(Piece::Problem(problem)).await?;
                 }
             }
-            None => chain.break_off(),
+            None => chain.break_off(name.0),
         }
         self.send(Piece::Begin { name: key.clone(), partition: name.0, meta: meta.map(Box::new) }).await?;
         let mut offset = 0;

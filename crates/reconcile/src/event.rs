@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn envelopes_are_read() {
-        let line = br#"{"before":null,"after":{"id":1},"source":{"lsn":7,"txId":3,"snapshot":"false"},"op":"c","ts_ms":1}"#;
+        let line =
+            br#"{"before":null,"after":{"id":1},"source":{"lsn":7,"txId":3,"snapshot":"false"},"op":"c","ts_ms":1}"#;
         assert_eq!(parse(line), Ok(Event::Row { op: Op::Create, lsn: 7, image: r#"{"id":1}"# }));
         let line = br#"{"before":{"id":1},"after":null,"source":{"lsn":8},"op":"d"}"#;
         assert_eq!(parse(line), Ok(Event::Row { op: Op::Delete, lsn: 8, image: r#"{"id":1}"# }));

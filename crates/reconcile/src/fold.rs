@@ -60,18 +60,24 @@ impl State {
     fn judge(&self, record: &Record<'_>, op: Op) -> Option<Fault> {
         let at = lsn_text(record.lsn);
         if op == Op::Read {
-            return self.seen.then(|| Fault::Doubled(format!("its snapshot row at {at} comes after another event of it")));
+            return self
+                .seen
+                .then(|| Fault::Doubled(format!("its snapshot row at {at} comes after another event of it")));
         }
         if record.lsn > 0 && record.lsn <= self.changed {
             let what = format!("its change at {at} comes after its change at {}", lsn_text(self.changed));
             return Some(Fault::Doubled(what));
         }
         match op {
-            Op::Create if self.row.is_some() => Some(Fault::Doubled(format!("it is created at {at} while it is there"))),
+            Op::Create if self.row.is_some() => {
+                Some(Fault::Doubled(format!("it is created at {at} while it is there")))
+            }
             Op::Update if self.contained(record) => {
                 Some(Fault::Doubled(format!("its update at {at} is contained in its snapshot row before")))
             }
-            Op::Update | Op::PartialUpdate if self.row.is_none() => Some(Fault::Orphaned("is updated, but is not there")),
+            Op::Update | Op::PartialUpdate if self.row.is_none() => {
+                Some(Fault::Orphaned("is updated, but is not there"))
+            }
             Op::Delete if self.row.is_none() => Some(Fault::Orphaned("is deleted, but is not there")),
             _ => None,
         }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::fs::File;
 
 use datapipe_core::object::ObjectMeta;
 
@@ -14,7 +13,7 @@ use crate::report::{Example, Problem, ProblemKind, Report};
 use crate::row;
 use crate::rows::RowBatch;
 use crate::scope::Scope;
-use crate::spill::{LEVELS_MAX, Parts, Record, Records, hash, split};
+use crate::spill::{LEVELS_MAX, Part, Parts, Record, Records, hash, split};
 
 /// What a key costs in memory beside its own bytes and its row's: the map's slot, the state, the allocator.
 const KEY_OVERHEAD_BYTES: usize = 256;
@@ -55,20 +54,20 @@ struct Truncate {
 type Keys = HashMap<Box<[u8]>, (State, bool)>;
 
 impl Proof {
-    pub(crate) fn new(scope: Scope) -> Result<Self, ReconcileError> {
-        let folder = scope.limits.folder.clone();
-        let parts = || Parts::new(0, folder.as_deref()).map_err(ReconcileError::Spill);
-        Ok(Self {
+    pub(crate) fn new(scope: Scope) -> Self {
+        let folder = scope.limits.folder.as_deref();
+        let (events, rows) = (Parts::new(0, folder), Parts::new(0, folder));
+        Self {
             report: Report { table: scope.table.clone(), ..Report::default() },
             objects: Vec::new(),
             truncates: Vec::new(),
             open: None,
-            events: parts()?,
-            rows: parts()?,
+            events,
+            rows,
             place: 0,
             key: Vec::new(),
             scope,
-        })
+        }
     }
 
     pub(crate) fn problem(&mut self, problem: Problem) {
@@ -209,7 +208,7 @@ struct Compare {
 }
 
 impl Compare {
-    fn part(&self, mut events: File, mut rows: File, level: u32, report: &mut Report) -> Result<(), ReconcileError> {
+    fn part(&self, mut events: Part, mut rows: Part, level: u32, report: &mut Report) -> Result<(), ReconcileError> {
         let mut found = Report::default();
         if let Some(keys) = self.fold(&mut events, &mut found)? {
             self.match_rows(keys, &mut rows, &mut found)?;
@@ -235,7 +234,7 @@ impl Compare {
     }
 
     /// Folds a part's events; none if the keys do not fit into memory.
-    fn fold(&self, events: &mut File, found: &mut Report) -> Result<Option<Keys>, ReconcileError> {
+    fn fold(&self, events: &mut Part, found: &mut Report) -> Result<Option<Keys>, ReconcileError> {
         let limits = &self.scope.limits;
         let mut keys = Keys::new();
         let mut memory = 0usize;
@@ -301,7 +300,7 @@ impl Compare {
     }
 
     /// Compares a part's folded keys with its rows.
-    fn match_rows(&self, mut keys: Keys, rows: &mut File, found: &mut Report) -> Result<(), ReconcileError> {
+    fn match_rows(&self, mut keys: Keys, rows: &mut Part, found: &mut Report) -> Result<(), ReconcileError> {
         let examples_max = self.scope.limits.examples_max;
         found.folded += keys.values().filter(|(state, _)| state.row.is_some()).count() as u64;
         let mut records = Records::of(rows).map_err(ReconcileError::Spill)?;
@@ -323,8 +322,8 @@ impl Compare {
                 found.lost.add(examples_max, || self.example(record.key, Some(state.object), what));
                 continue;
             };
-            let columns = row::differing_columns(record.row, row)
-                .map_err(|error| ReconcileError::BrokenOff(Box::new(error)))?;
+            let columns =
+                row::differing_columns(record.row, row).map_err(|error| ReconcileError::BrokenOff(Box::new(error)))?;
             if !columns.is_empty() {
                 let what = format!("differs in {}; its last event is at {}", columns.join(", "), lsn_text(state.lsn));
                 found.differing.add(examples_max, || self.example(record.key, Some(state.object), what));

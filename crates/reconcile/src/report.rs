@@ -153,14 +153,20 @@ impl fmt::Display for Problem {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { table, rows, folded, events, objects, bytes, unattested, chain, .. } = self;
-        write!(f, "table {table}: {rows} rows in PostgreSQL, {folded} rows from {events} events in {objects} objects ")?;
+        write!(
+            f,
+            "table {table}: {rows} rows in PostgreSQL, {folded} rows from {events} events in {objects} objects "
+        )?;
         write!(f, "({bytes} bytes):")?;
         for (name, sample) in self.samples() {
             write!(f, " {name} {},", sample.count)?;
         }
         write!(f, " chain problems {}", chain.count)?;
         if *unattested > 0 {
-            write!(f, "\n  {unattested} objects were written by another sink: their place in the log cannot be checked")?;
+            write!(
+                f,
+                "\n  {unattested} objects were written by another sink: their place in the log cannot be checked"
+            )?;
         }
         for (name, sample) in self.samples() {
             write_examples(f, name, sample.count, &sample.examples)?;

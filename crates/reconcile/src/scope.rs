@@ -1,5 +1,7 @@
 //! What is compared, and within which bounds.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// One table and its objects.
@@ -11,6 +13,9 @@ pub struct Scope {
     pub topic: String,
     /// The key's columns in the key's order; at least one.
     pub key: Vec<String>,
+    /// Offsets that the objects must answer for, by partition, as far as they are known: from where delivery began up
+    /// to the delivering group's offset. Without them a missing first or last object shows in the rows only.
+    pub answered: BTreeMap<i32, Range<i64>>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -45,7 +50,7 @@ impl Default for Limits {
 impl Scope {
     /// A table with the default bounds.
     pub fn new(table: impl Into<String>, topic: impl Into<String>, key: Vec<String>) -> Self {
-        Self { table: table.into(), topic: topic.into(), key, limits: Limits::default() }
+        Self { table: table.into(), topic: topic.into(), key, answered: BTreeMap::new(), limits: Limits::default() }
     }
 
     pub(crate) fn prefix(&self) -> String {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{BufReader, BufWriter, Read, Result, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Parts per level of splitting.
 const PARTS: usize = 32;
@@ -48,20 +48,29 @@ pub(crate) fn hash(key: &[u8]) -> u64 {
 /// Files that are being written.
 pub(crate) struct Parts {
     level: u32,
-    files: Vec<BufWriter<File>>,
+    folder: Option<PathBuf>,
+    files: [Option<BufWriter<File>>; PARTS],
 }
 
+/// A finished file; none if nothing was written.
+pub(crate) type Part = Option<File>;
+
 impl Parts {
-    /// Empty files for the parts of one level. They vanish when they are closed, even by a crash.
-    pub(crate) fn new(level: u32, folder: Option<&Path>) -> Result<Self> {
-        let file = || folder.map_or_else(tempfile::tempfile, tempfile::tempfile_in);
-        let files = (0..PARTS).map(|_| Ok(BufWriter::with_capacity(BUFFER_BYTES, file()?)));
-        Ok(Self { level, files: files.collect::<Result<_>>()? })
+    /// No files yet for the parts of one level. They vanish when they are closed, even by a crash.
+    pub(crate) fn new(level: u32, folder: Option<&Path>) -> Self {
+        Self { level, folder: folder.map(Path::to_owned), files: [const { None }; PARTS] }
     }
 
     pub(crate) fn push(&mut self, record: &Record<'_>) -> Result<()> {
-        let part = (record.hash >> (self.level * BITS)) as usize % PARTS;
-        let file = &mut self.files[part];
+        let bits = (record.hash >> (self.level * BITS)) % PARTS as u64;
+        let part = usize::try_from(bits).expect("below PARTS");
+        let file = match &mut self.files[part] {
+            Some(file) => file,
+            empty => {
+                let file = self.folder.as_ref().map_or_else(tempfile::tempfile, tempfile::tempfile_in)?;
+                empty.insert(BufWriter::with_capacity(BUFFER_BYTES, file))
+            }
+        };
         let length = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(std::io::Error::other);
         let mut head = [0; HEAD_BYTES];
         head[0..8].copy_from_slice(&record.hash.to_le_bytes());
@@ -77,44 +86,50 @@ impl Parts {
     }
 
     /// Ends the writing.
-    pub(crate) fn finish(self) -> Result<Vec<File>> {
-        self.files.into_iter().map(|file| file.into_inner().map_err(std::io::IntoInnerError::into_error)).collect()
+    pub(crate) fn finish(self) -> Result<Vec<Part>> {
+        let written = |file: BufWriter<File>| file.into_inner().map_err(std::io::IntoInnerError::into_error);
+        self.files.into_iter().map(|file| file.map(written).transpose()).collect()
     }
 }
 
 /// A finished file being read from its start.
 pub(crate) struct Records<'f> {
-    input: BufReader<&'f mut File>,
+    input: Option<BufReader<&'f mut File>>,
     content: Vec<u8>,
 }
 
 impl<'f> Records<'f> {
-    pub(crate) fn of(file: &'f mut File) -> Result<Self> {
-        file.rewind()?;
-        Ok(Self { input: BufReader::with_capacity(BUFFER_BYTES, file), content: Vec::new() })
+    pub(crate) fn of(part: &'f mut Part) -> Result<Self> {
+        let mut input = None;
+        if let Some(file) = part {
+            file.rewind()?;
+            input = Some(BufReader::with_capacity(BUFFER_BYTES, file));
+        }
+        Ok(Self { input, content: Vec::new() })
     }
 
     /// The next record; none at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Record<'_>>> {
+        let Some(input) = &mut self.input else { return Ok(None) };
         let mut head = [0; HEAD_BYTES];
-        if self.input.read(&mut head[..1])? == 0 {
+        if input.read(&mut head[..1])? == 0 {
             return Ok(None);
         }
-        self.input.read_exact(&mut head[1..])?;
+        input.read_exact(&mut head[1..])?;
         let long = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().expect("eight bytes"));
         let short = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().expect("four bytes"));
         let (key, row) = (short(29) as usize, short(33) as usize);
         self.content.resize(key + row, 0);
-        self.input.read_exact(&mut self.content)?;
+        input.read_exact(&mut self.content)?;
         let (key, row) = self.content.split_at(key);
         Ok(Some(Record { hash: long(0), place: long(8), lsn: long(16), object: short(24), op: head[28], key, row }))
     }
 }
 
-/// Splits a file by the next level's bits.
-pub(crate) fn split(file: &mut File, level: u32, folder: Option<&Path>) -> Result<Vec<File>> {
-    let mut parts = Parts::new(level, folder)?;
-    let mut records = Records::of(file)?;
+/// Splits a part by the next level's bits.
+pub(crate) fn split(part: &mut Part, level: u32, folder: Option<&Path>) -> Result<Vec<Part>> {
+    let mut parts = Parts::new(level, folder);
+    let mut records = Records::of(part)?;
     while let Some(record) = records.next()? {
         parts.push(&record)?;
     }
@@ -127,11 +142,18 @@ mod tests {
 
     #[test]
     fn records_come_back_in_order_and_parts_split_further() {
-        let mut parts = Parts::new(0, None).unwrap();
+        let mut parts = Parts::new(0, None);
         for n in 0..5000u32 {
             let key = n.to_string();
-            let record =
-                Record { hash: hash(key.as_bytes()), place: n.into(), lsn: 7, object: n, op: b'u', key: key.as_bytes(), row: b"{}" };
+            let record = Record {
+                hash: hash(key.as_bytes()),
+                place: n.into(),
+                lsn: 7,
+                object: n,
+                op: b'u',
+                key: key.as_bytes(),
+                row: b"{}",
+            };
             parts.push(&record).unwrap();
         }
         let mut seen = 0;
