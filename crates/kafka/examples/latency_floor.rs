@@ -1,8 +1,9 @@
 //! How long a record takes from being produced to being readable by a consumer of committed records, in
 //! back-to-back transactions, and how fast the producer is in bulk.
 //!
-//! `cargo run --release --example latency_floor -- BOOTSTRAP [REST_US] [SECONDS]`
+//! `cargo run --release --example latency_floor -- BOOTSTRAP [REST_MAX_US] [SECONDS]`
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, clippy::cast_precision_loss)]
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::too_many_lines)]
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ const RATE_PER_S: u32 = 1000;
 async fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let bootstrap = args.first().expect("BOOTSTRAP is given").clone();
-    let rest = Duration::from_micros(args.get(1).map_or(3000, |text| text.parse().unwrap()));
+    let rest = Duration::from_micros(args.get(1).map_or(5000, |text| text.parse().unwrap()));
     let seconds: u64 = args.get(2).map_or(10, |text| text.parse().unwrap());
     let config = KafkaConfig::plaintext(bootstrap.as_str()).unwrap();
     let nonce = std::process::id();
@@ -28,9 +29,10 @@ async fn main() {
     topics::ensure(&config, &specs).await.unwrap();
 
     let epoch = Instant::now();
-    let reader = spawn_reader(bootstrap, data.clone(), epoch, seconds);
-    let mut settings = ProducerSettings::new(format!("floor-{nonce}"), &offsets, b"[\"c\",{\"server\":\"cdc\"}]".to_vec());
-    settings.rest = rest;
+    let reader = spawn_reader(bootstrap, &data, epoch, seconds);
+    let mut settings =
+        ProducerSettings::new(format!("floor-{nonce}"), &offsets, b"[\"c\",{\"server\":\"cdc\"}]".to_vec());
+    settings.rest_max = rest;
     let mut producer = TransactionalProducer::new(config, settings.clone());
     producer.claim().await.unwrap();
 
@@ -58,7 +60,7 @@ async fn main() {
         commits.push(began.elapsed().as_micros() as u64);
     }
     let mut ages = reader.join().unwrap();
-    println!("rest {rest:?}: {} Kafka transactions/s", commits.len() as u64 / seconds);
+    println!("rest up to {rest:?}: {} Kafka transactions/s", commits.len() as u64 / seconds);
     show("commit()", &mut commits);
     show("produced -> readable", &mut ages);
 }
@@ -70,7 +72,7 @@ async fn put(producer: &mut TransactionalProducer, topic: &str, key: &[u8], valu
     }
 }
 
-fn spawn_reader(bootstrap: String, topic: String, epoch: Instant, seconds: u64) -> std::thread::JoinHandle<Vec<u64>> {
+fn spawn_reader(bootstrap: String, topic: &str, epoch: Instant, seconds: u64) -> std::thread::JoinHandle<Vec<u64>> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("group.id", "floor")
@@ -80,7 +82,7 @@ fn spawn_reader(bootstrap: String, topic: String, epoch: Instant, seconds: u64) 
         .create()
         .unwrap();
     let mut assignment = rdkafka::TopicPartitionList::new();
-    assignment.add_partition(&topic, 0);
+    assignment.add_partition(topic, 0);
     consumer.assign(&assignment).unwrap();
     std::thread::spawn(move || {
         let total = u64::from(RATE_PER_S) * seconds;

@@ -34,7 +34,9 @@ pub enum ConfigError {
         reason: String,
     },
     /// The adapter sets this one itself.
-    #[error("client property `{0}` is set by datapipe itself, because correctness or bounded memory rests on it; take it out")]
+    #[error(
+        "client property `{0}` is set by datapipe itself, because correctness or bounded memory rests on it; take it out"
+    )]
     Reserved(String),
     /// Given as plain text and as a secret.
     #[error("client property `{0}` is given twice, as a text and as a secret")]
@@ -146,7 +148,10 @@ impl KafkaConfig {
             .set("fetch.queue.backoff.ms", "5")
             .set("fetch.max.bytes", response_bytes.to_string())
             .set("fetch.message.max.bytes", response_bytes.to_string())
-            .set("receive.message.max.bytes", (response_bytes.max(MESSAGE_BYTES_MAX) * 2 + RESPONSE_OVERHEAD_BYTES).to_string())
+            .set(
+                "receive.message.max.bytes",
+                (response_bytes.max(MESSAGE_BYTES_MAX) * 2 + RESPONSE_OVERHEAD_BYTES).to_string(),
+            )
             .set("message.max.bytes", "1000000")
             .set("queued.min.messages", "10000")
             .set("queued.max.messages.kbytes", (prefetch_bytes / 1024).max(64).to_string());
@@ -171,13 +176,19 @@ fn check(key: &str, value: &str) -> Result<(), ConfigError> {
             let reason = if known { "its value is not allowed".to_owned() } else { "no such property".to_owned() };
             Err(ConfigError::Refused { key, reason })
         }
-        Err(_) => Err(ConfigError::Refused { key: key.to_owned(), reason: "the key or the value holds a zero byte".to_owned() }),
+        Err(_) => Err(ConfigError::Refused {
+            key: key.to_owned(),
+            reason: "the key or the value holds a zero byte".to_owned(),
+        }),
     }
 }
 
 /// A name that ends in a dot or letters stands for all keys that begin so; `queue` covers `queued.` as well.
 fn is_reserved(key: &str, reserved: &str) -> bool {
-    key == reserved || (key.starts_with(reserved) && (reserved.ends_with('.') || matches!(reserved, "queue" | "transaction" | "max.in.flight" | "partitioner")))
+    key == reserved
+        || (key.starts_with(reserved)
+            && (reserved.ends_with('.')
+                || matches!(reserved, "queue" | "transaction" | "max.in.flight" | "partitioner")))
 }
 
 impl fmt::Debug for KafkaConfig {
@@ -213,7 +224,15 @@ mod tests {
 
     #[test]
     fn what_correctness_rests_on_is_refused() {
-        for key in ["transactional.id", "enable.idempotence", "isolation.level", "group.id", "queued.max.messages.kbytes", "queue.buffering.max.kbytes", "batch.size"] {
+        for key in [
+            "transactional.id",
+            "enable.idempotence",
+            "isolation.level",
+            "group.id",
+            "queued.max.messages.kbytes",
+            "queue.buffering.max.kbytes",
+            "batch.size",
+        ] {
             assert_eq!(with(key, "1").unwrap_err(), ConfigError::Reserved(key.to_owned()));
         }
     }

@@ -74,7 +74,9 @@ impl KafkaConnectStore {
         blocking("reading statuses", move || {
             let mut statuses = Statuses::default();
             for partition in 0..tail::partitions(&config, &topic)? {
-                tail::read_to_end(&config, &topic, partition, SETTLE, |key, value| apply_status(&mut statuses, key, value))?;
+                tail::read_to_end(&config, &topic, partition, SETTLE, |key, value| {
+                    apply_status(&mut statuses, key, value);
+                })?;
             }
             Ok(statuses)
         })
@@ -97,7 +99,7 @@ impl KafkaConnectStore {
 
     async fn put(&self, topic: &str, key: &str, value: Option<&Value>) -> Result<(), PortError> {
         let attempt = || format!("writing {key} to topic {topic}");
-        let bytes = value.map(|value| serde_json::to_vec(value)).transpose();
+        let bytes = value.map(serde_json::to_vec).transpose();
         let bytes = bytes.map_err(|error| PortError::new(ErrorKind::Refused, attempt()).because(error))?;
         let record = FutureRecord::<str, [u8]> { payload: bytes.as_deref(), ..FutureRecord::to(topic).key(key) };
         match self.producer.send(record, Timeout::After(REQUEST_TIMEOUT)).await {
@@ -154,11 +156,10 @@ fn apply_config(configs: &mut BTreeMap<String, ConfigMap>, key: Option<&[u8]>, v
         configs.remove(name);
         return;
     };
-    match parse_config(value) {
-        Some(config) => {
-            configs.insert(name.to_owned(), config);
-        }
-        None => tracing::warn!(connector = name, "a malformed configuration record is skipped"),
+    if let Some(config) = parse_config(value) {
+        configs.insert(name.to_owned(), config);
+    } else {
+        tracing::warn!(connector = name, "a malformed configuration record is skipped");
     }
 }
 
@@ -229,7 +230,8 @@ mod tests {
 
     #[test]
     fn statuses_keep_connect_s_form() {
-        let status = StatusRecord { state: State::Running, trace: None, worker_id: "127.0.0.1:8083".to_owned(), generation: 5 };
+        let status =
+            StatusRecord { state: State::Running, trace: None, worker_id: "127.0.0.1:8083".to_owned(), generation: 5 };
         let value = status_value(&status);
         assert_eq!(value, json!({ "state": "RUNNING", "trace": null, "worker_id": "127.0.0.1:8083", "generation": 5 }));
         let mut statuses = Statuses::default();

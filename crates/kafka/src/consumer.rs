@@ -145,7 +145,8 @@ impl LogReader for TopicReader {
     async fn identity(&mut self) -> Result<LogIdentity, PortError> {
         let (client, topic) = (Arc::clone(&self.client), self.settings.topic.clone());
         blocking("looking up a topic", move || {
-            let cluster_id = identity::cluster_id_of(client.client(), &format!("looking up the cluster of topic {topic}"))?;
+            let cluster_id =
+                identity::cluster_id_of(client.client(), &format!("looking up the cluster of topic {topic}"))?;
             let partitions = tail::partition_count(client.client(), &topic)?;
             Ok(LogIdentity { cluster_id, topic, partitions })
         })
@@ -156,9 +157,7 @@ impl LogReader for TopicReader {
         let (client, list) = (Arc::clone(&self.client), self.partition(partition, Offset::Invalid)?);
         let attempt = self.attempt("reading the group's offset", partition);
         blocking("reading a group's offset", move || {
-            let found = client
-                .committed_offsets(list, REQUEST_TIMEOUT)
-                .map_err(|error| port_error(attempt, &error))?;
+            let found = client.committed_offsets(list, REQUEST_TIMEOUT).map_err(|error| port_error(attempt, &error))?;
             Ok(found.elements().first().and_then(|element| match element.offset() {
                 Offset::Offset(offset) => Some(GroupOffset { offset, note: element.metadata().to_owned() }),
                 _ => None,
@@ -225,10 +224,12 @@ impl LogReader for TopicReader {
 /// Offsets can be committed from outside a group only while it has no members.
 fn in_use(attempt: &str, error: &KafkaError) -> PortError {
     match error.rdkafka_error_code() {
-        Some(RDKafkaErrorCode::UnknownMemberId | RDKafkaErrorCode::IllegalGeneration) => {
-            plain(ErrorKind::Refused, attempt, "the group has members of its own: another sink is running under its name")
-                .hint("stop the other sink; kafka-consumer-groups.sh --describe --members shows it")
-        }
+        Some(RDKafkaErrorCode::UnknownMemberId | RDKafkaErrorCode::IllegalGeneration) => plain(
+            ErrorKind::Refused,
+            attempt,
+            "the group has members of its own: another sink is running under its name",
+        )
+        .hint("stop the other sink; kafka-consumer-groups.sh --describe --members shows it"),
         _ => port_error(attempt, error),
     }
 }

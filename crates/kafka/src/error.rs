@@ -61,19 +61,17 @@ pub(crate) fn plain(kind: ErrorKind, attempt: impl Into<String>, cause: impl Int
 /// True if the code says that another producer holds the transactional id, or that the coordinator took this one's
 /// transaction away because it stayed open too long: librdkafka reports both as the loss of the epoch.
 pub(crate) const fn is_fenced(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::InvalidProducerEpoch
-    )
+    matches!(code, RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::InvalidProducerEpoch)
 }
 
 /// What a code means for the caller, and what a person can do.
 const fn meaning(code: RDKafkaErrorCode) -> (ErrorKind, Option<&'static str>) {
     use RDKafkaErrorCode as Code;
     match code {
-        code if is_fenced(code) => {
-            (ErrorKind::Fenced, Some("another worker has taken over this transactional id, or a transaction stayed open past its timeout"))
-        }
+        code if is_fenced(code) => (
+            ErrorKind::Fenced,
+            Some("another worker has taken over this transactional id, or a transaction stayed open past its timeout"),
+        ),
         Code::TopicAuthorizationFailed
         | Code::GroupAuthorizationFailed
         | Code::ClusterAuthorizationFailed
@@ -86,17 +84,24 @@ const fn meaning(code: RDKafkaErrorCode) -> (ErrorKind, Option<&'static str>) {
         Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
             (ErrorKind::Refused, Some("create the topic, or let datapipe create it"))
         }
-        Code::InvalidTransactionTimeout => {
-            (ErrorKind::Refused, Some("raise the broker's transaction.max.timeout.ms, or lower the worker's transaction timeout"))
-        }
+        Code::InvalidTransactionTimeout => (
+            ErrorKind::Refused,
+            Some("raise the broker's transaction.max.timeout.ms, or lower the worker's transaction timeout"),
+        ),
         Code::InconsistentGroupProtocol => (
             ErrorKind::Refused,
-            Some("a worker of another kind is a member of this group: stop it first, the group is free when its last member has left"),
+            Some(
+                "a worker of another kind is a member of this group: stop it first, the group is free when its last member has left",
+            ),
         ),
-        Code::InvalidTopic | Code::InvalidConfig | Code::PolicyViolation | Code::InvalidReplicationFactor | Code::InvalidPartitions => {
-            (ErrorKind::Refused, None)
+        Code::InvalidTopic
+        | Code::InvalidConfig
+        | Code::PolicyViolation
+        | Code::InvalidReplicationFactor
+        | Code::InvalidPartitions => (ErrorKind::Refused, None),
+        Code::UnsupportedVersion => {
+            (ErrorKind::Refused, Some("the broker is too old: Apache Kafka 3.0 or later is needed"))
         }
-        Code::UnsupportedVersion => (ErrorKind::Refused, Some("the broker is too old: Apache Kafka 3.0 or later is needed")),
         Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve => {
             (ErrorKind::Retry, Some("check that the bootstrap servers are right and that the brokers can be reached"))
         }
@@ -110,7 +115,8 @@ mod tests {
 
     #[test]
     fn the_broker_s_words_appear_once_and_with_the_next_step() {
-        let error = port_error("reading topic t", &KafkaError::MetadataFetch(RDKafkaErrorCode::TopicAuthorizationFailed));
+        let error =
+            port_error("reading topic t", &KafkaError::MetadataFetch(RDKafkaErrorCode::TopicAuthorizationFailed));
         assert_eq!(error.kind(), ErrorKind::Refused);
         let report = error.report();
         assert_eq!(report.matches("TopicAuthorizationFailed").count(), 1, "{report}");
@@ -119,7 +125,8 @@ mod tests {
 
     #[test]
     fn losing_the_epoch_is_being_fenced() {
-        for code in [RDKafkaErrorCode::Fenced, RDKafkaErrorCode::ProducerFenced, RDKafkaErrorCode::InvalidProducerEpoch] {
+        for code in [RDKafkaErrorCode::Fenced, RDKafkaErrorCode::ProducerFenced, RDKafkaErrorCode::InvalidProducerEpoch]
+        {
             assert_eq!(code_error("committing", code).kind(), ErrorKind::Fenced);
         }
         assert_eq!(code_error("committing", RDKafkaErrorCode::OperationTimedOut).kind(), ErrorKind::Retry);

@@ -55,7 +55,9 @@ impl LagWatch {
     pub async fn look(&self) -> Result<Vec<PartitionLag>, PortError> {
         let (client, topic, group) = (Arc::clone(&self.client), self.topic.clone(), self.group.clone());
         blocking("measuring a group's lag", move || {
-            let failed = |error: KafkaError| port_error(format!("reading the offsets of group {group} in topic {topic}"), &error);
+            let failed = |error: KafkaError| {
+                port_error(format!("reading the offsets of group {group} in topic {topic}"), &error)
+            };
             let partitions = tail::partition_count(client.client(), &topic)?;
             let mut list = TopicPartitionList::new();
             list.add_partition_range(&topic, 0, partitions - 1);

@@ -26,8 +26,8 @@ pub mod topics;
 
 pub use config::{ConfigError, KafkaConfig};
 pub use connect_store::{KafkaConnectStore, Statuses};
-pub use dead_letters::DeadLetters;
 pub use consumer::{ReaderSettings, TopicReader};
+pub use dead_letters::DeadLetters;
 pub use error::Cause;
 pub use murmur2::{murmur2, partition_of};
 pub use ownership::{Generation, Ownership, SESSION_TIMEOUT};

@@ -40,21 +40,21 @@ mod tests {
     #[test]
     fn hashes_equal_java_s() {
         let table: &[(&[u8], i32)] = &[
-            ("".as_bytes(), 275646681),
-            ("a".as_bytes(), -1563381124),
-            ("ab".as_bytes(), 316155434),
-            ("abc".as_bytes(), 479470107),
-            ("abcd".as_bytes(), -1323649548),
-            ("21".as_bytes(), -973932308),
-            ("foobar".as_bytes(), -790332482),
-            ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8".as_bytes(), -58897971),
-            ("[\"postgres-cdc-users-connector\",{\"server\":\"cdc\"}]".as_bytes(), -1787790342),
-            ("[\"postgres-cdc-order-items-connector\",{\"server\":\"cdc\"}]".as_bytes(), 560189730),
-            ("status-connector-postgres-cdc-users-connector".as_bytes(), 167166251),
-            ("{\"id\":1}".as_bytes(), -56768732),
-            ("{\"id\":18446744073709551615}".as_bytes(), -1694027554),
-            ("é€".as_bytes(), 1912689889),
-            (&[0xff, 0x80, 0x7f], 968261134),
+            ("".as_bytes(), 275_646_681),
+            ("a".as_bytes(), -1_563_381_124),
+            ("ab".as_bytes(), 316_155_434),
+            ("abc".as_bytes(), 479_470_107),
+            ("abcd".as_bytes(), -1_323_649_548),
+            ("21".as_bytes(), -973_932_308),
+            ("foobar".as_bytes(), -790_332_482),
+            ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8".as_bytes(), -58_897_971),
+            ("[\"postgres-cdc-users-connector\",{\"server\":\"cdc\"}]".as_bytes(), -1_787_790_342),
+            ("[\"postgres-cdc-order-items-connector\",{\"server\":\"cdc\"}]".as_bytes(), 560_189_730),
+            ("status-connector-postgres-cdc-users-connector".as_bytes(), 167_166_251),
+            ("{\"id\":1}".as_bytes(), -56_768_732),
+            ("{\"id\":18446744073709551615}".as_bytes(), -1_694_027_554),
+            ("é€".as_bytes(), 1_912_689_889),
+            (&[0xff, 0x80, 0x7f], 968_261_134),
         ];
         for (key, hash) in table {
             assert_eq!(murmur2(key).cast_signed(), *hash, "{key:?}");

@@ -197,7 +197,7 @@ impl Membership {
         let mut owed = false;
         while !self.stop.load(Ordering::Acquire) {
             match self.consumer.poll(STEP) {
-                Some(Err(KafkaError::PartitionEOF(_))) | Some(Ok(_)) | None => {}
+                Some(Err(KafkaError::PartitionEOF(_)) | Ok(_)) | None => {}
                 Some(Err(error)) => self.hear(&error),
             }
             let member = self.consumer.context();
@@ -258,19 +258,20 @@ impl Membership {
     }
 
     fn raise(&self) -> Result<Generation, KafkaError> {
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&self.topic, 0, Offset::Invalid)?;
-        let found = self.consumer.committed_offsets(list, REQUEST_TIMEOUT)?;
-        let last = found.elements().first().and_then(|element| {
-            element.metadata().strip_prefix(NOTE).and_then(|number| number.parse::<i32>().ok())
-        });
+        let mut wanted = TopicPartitionList::new();
+        wanted.add_partition_offset(&self.topic, 0, Offset::Invalid)?;
+        let found = self.consumer.committed_offsets(wanted, REQUEST_TIMEOUT)?;
+        let last = found
+            .elements()
+            .first()
+            .and_then(|element| element.metadata().strip_prefix(NOTE).and_then(|number| number.parse::<i32>().ok()));
         let generation = Generation(last.unwrap_or(0).saturating_add(1));
-        let mut raised = TopicPartitionList::new();
-        raised.add_partition_offset(&self.topic, 0, Offset::Offset(0))?;
-        if let Some(mut element) = raised.find_partition(&self.topic, 0) {
+        let mut note = TopicPartitionList::new();
+        note.add_partition_offset(&self.topic, 0, Offset::Offset(0))?;
+        if let Some(mut element) = note.find_partition(&self.topic, 0) {
             element.set_metadata(format!("{NOTE}{}", generation.0));
         }
-        self.consumer.commit(&raised, CommitMode::Sync)?;
+        self.consumer.commit(&note, CommitMode::Sync)?;
         Ok(generation)
     }
 }

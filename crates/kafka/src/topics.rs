@@ -127,7 +127,7 @@ fn uncreated(spec: &TopicSpec, code: RDKafkaErrorCode) -> PortError {
     if error.kind() != ErrorKind::Refused {
         return error;
     }
-    let configs: String = configs.iter().map(|(key, value)| format!(" --config {key}={value}")).collect();
+    let configs = configs.iter().fold(String::new(), |text, (key, value)| text + " --config " + key + "=" + value);
     error.hint(format!(
         "create it yourself: kafka-topics.sh --create --topic {name} --partitions {partitions} \
          --replication-factor {replication}{configs}; a replication factor above the number of brokers is refused"
@@ -136,8 +136,7 @@ fn uncreated(spec: &TopicSpec, code: RDKafkaErrorCode) -> PortError {
 
 async fn partition_counts(config: &KafkaConfig, specs: &[&TopicSpec]) -> Result<Vec<i32>, PortError> {
     let (config, names) = (config.clone(), specs.iter().map(|spec| spec.name.clone()).collect::<Vec<_>>());
-    blocking("counting partitions", move || names.iter().map(|name| tail::partitions(&config, name)).collect())
-        .await
+    blocking("counting partitions", move || names.iter().map(|name| tail::partitions(&config, name)).collect()).await
 }
 
 async fn describe(
@@ -174,7 +173,9 @@ fn compare(spec: &TopicSpec, partitions: i32, found: Option<&ConfigResource>, di
                 what: key.clone(),
                 wanted: wanted.clone(),
                 found: value,
-                hint: format!("kafka-configs.sh --alter --entity-type topics --entity-name {name} --add-config {key}={wanted}"),
+                hint: format!(
+                    "kafka-configs.sh --alter --entity-type topics --entity-name {name} --add-config {key}={wanted}"
+                ),
             });
         }
     }
@@ -200,7 +201,13 @@ mod tests {
 
     fn difference(topic: &str, what: &str) -> TopicDifference {
         let text = || "x".to_owned();
-        TopicDifference { topic: topic.to_owned(), what: what.to_owned(), wanted: text(), found: text(), hint: "do y".to_owned() }
+        TopicDifference {
+            topic: topic.to_owned(),
+            what: what.to_owned(),
+            wanted: text(),
+            found: text(),
+            hint: "do y".to_owned(),
+        }
     }
 
     #[test]
@@ -218,6 +225,8 @@ mod tests {
     #[test]
     fn a_refused_topic_comes_with_the_command() {
         let error = uncreated(&TopicSpec::compacted("t", 3, 2), RDKafkaErrorCode::InvalidReplicationFactor);
-        assert!(error.report().contains("--topic t --partitions 3 --replication-factor 2 --config cleanup.policy=compact"));
+        assert!(
+            error.report().contains("--topic t --partitions 3 --replication-factor 2 --config cleanup.policy=compact")
+        );
     }
 }

@@ -97,8 +97,11 @@ fn abort(client: &Client, settings: &ProducerSettings) -> Result<Committed, Port
         return Err(code_error(attempt, cause));
     }
     if too_large.iter().filter(|(_, size)| *size <= BATCH_BYTES).count() > 1 {
-        let cause = format!("the topic refuses batches of {BATCH_BYTES} bytes, so the record that is too large cannot be told");
-        return Err(plain(ErrorKind::Refused, attempt, cause).hint("set the topic's max.message.bytes to 1048588 or more"));
+        let cause =
+            format!("the topic refuses batches of {BATCH_BYTES} bytes, so the record that is too large cannot be told");
+        return Err(
+            plain(ErrorKind::Refused, attempt, cause).hint("set the topic's max.message.bytes to 1048588 or more")
+        );
     }
     client.begin_transaction().map_err(|error| port_error(attempt, &error))?;
     too_large.sort_unstable();

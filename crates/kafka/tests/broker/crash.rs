@@ -9,7 +9,6 @@ use datapipe_kafka::{KafkaConfig, TransactionalProducer};
 
 use crate::{Bench, KEY, start_broker};
 
-const ROUNDS: u64 = 20;
 const RECORDS_PER_TRANSACTION: u64 = 50;
 
 /// Sends numbered records and their count until something fails; returns the failure's kind.
@@ -21,7 +20,11 @@ async fn work(producer: &mut TransactionalProducer, bench: &Bench, mut next: u64
             loop {
                 match producer.send(record) {
                     Ok(Sent::Queued) => break,
-                    Ok(Sent::Full) => if let Err(error) = producer.room().await { return error.kind() },
+                    Ok(Sent::Full) => {
+                        if let Err(error) = producer.room().await {
+                            return error.kind();
+                        }
+                    }
                     Err(error) => return error.kind(),
                 }
             }
@@ -42,7 +45,9 @@ async fn work(producer: &mut TransactionalProducer, bench: &Bench, mut next: u64
 async fn claim(producer: &mut TransactionalProducer) -> u64 {
     loop {
         match producer.claim().await {
-            Ok(progress) => return progress.map_or(0, |bytes| String::from_utf8(bytes.to_vec()).unwrap().parse().unwrap()),
+            Ok(progress) => {
+                return progress.map_or(0, |bytes| String::from_utf8(bytes.to_vec()).unwrap().parse().unwrap());
+            }
             Err(error) => {
                 assert_ne!(error.kind(), ErrorKind::Refused, "{}", error.report());
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -53,13 +58,23 @@ async fn claim(producer: &mut TransactionalProducer) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_doubled_when_the_broker_is_killed_in_mid_transaction() {
+    kill_rounds(4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "20 restarts of the broker take minutes: run with --ignored"]
+async fn nothing_is_lost_or_doubled_over_twenty_kills() {
+    kill_rounds(20).await;
+}
+
+async fn kill_rounds(rounds: u64) {
     let mut broker = start_broker().await;
     let bench = Bench::on(KafkaConfig::plaintext(broker.kafka.bootstrap()).unwrap(), "crash").await;
     let mut settings = bench.settings();
     settings.transaction_timeout = Duration::from_secs(4);
     let mut producer = TransactionalProducer::new(bench.config.clone(), settings);
     let mut kinds = Vec::new();
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let begun = Instant::now();
         let next = claim(&mut producer).await;
         let claimed = begun.elapsed();
@@ -77,11 +92,14 @@ async fn nothing_is_lost_or_doubled_when_the_broker_is_killed_in_mid_transaction
         kinds.push(kind);
         let failed = begun.elapsed();
         broker.kafka.resume().await.unwrap();
-        println!("round {round}: from {next}, claimed {claimed:?}, {kind:?} {failed:?}, broker back {:?}", begun.elapsed());
+        println!(
+            "round {round}: from {next}, claimed {claimed:?}, {kind:?} {failed:?}, broker back {:?}",
+            begun.elapsed()
+        );
     }
     let count = claim(&mut producer).await;
     let wanted: Vec<String> = (0..count).map(|number| number.to_string()).collect();
-    println!("{ROUNDS} rounds, {count} records, {kinds:?}");
-    assert!(count >= ROUNDS * RECORDS_PER_TRANSACTION);
+    println!("{rounds} rounds, {count} records, {kinds:?}");
+    assert!(count >= rounds * RECORDS_PER_TRANSACTION);
     assert_eq!(bench.values().await, wanted);
 }

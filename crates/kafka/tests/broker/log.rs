@@ -121,7 +121,8 @@ async fn the_log_says_who_it_is_and_unknown_topics_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn topics_are_created_once_and_compared_afterwards() {
     let bench = Bench::new("topics").await;
-    let specs = [TopicSpec::new(&bench.data, 1, 1).with("retention.ms", "1"), TopicSpec::compacted(&bench.offsets, 5, 1)];
+    let specs =
+        [TopicSpec::new(&bench.data, 1, 1).with("retention.ms", "1"), TopicSpec::compacted(&bench.offsets, 5, 1)];
     let report = topics::ensure(&bench.config, &specs).await.unwrap();
     assert_eq!((report.created.len(), report.existing.len()), (0, 2));
     let differing: Vec<&str> = report.differing.iter().map(|difference| difference.what.as_str()).collect();

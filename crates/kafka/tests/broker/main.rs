@@ -27,7 +27,8 @@ struct Broker {
 
 async fn start_broker() -> Broker {
     let folder = tempfile::tempdir().unwrap();
-    let kafka = Kafka::start(folder.path(), KafkaOptions::default(), &Cache::of_user(), &Progress::silent()).await.unwrap();
+    let kafka =
+        Kafka::start(folder.path(), KafkaOptions::default(), &Cache::of_user(), &Progress::silent()).await.unwrap();
     Broker { kafka, _folder: folder }
 }
 
@@ -57,7 +58,8 @@ impl Bench {
     async fn on(config: KafkaConfig, name: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("{name}-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        let bench = Self { config, data: format!("cdc.public.{name}"), offsets: format!("connect-offsets-{name}"), name };
+        let bench =
+            Self { config, data: format!("cdc.public.{name}"), offsets: format!("connect-offsets-{name}"), name };
         let specs = [TopicSpec::new(&bench.data, 1, 1), TopicSpec::compacted(&bench.offsets, 25, 1)];
         let report = topics::ensure(&bench.config, &specs).await.unwrap();
         assert_eq!(report.created.len(), 2);
@@ -73,7 +75,8 @@ impl Bench {
     }
 
     fn reader(&self) -> TopicReader {
-        TopicReader::new(&self.config, ReaderSettings::new(&self.data, format!("connect-s3-sink-{}", self.name))).unwrap()
+        TopicReader::new(&self.config, ReaderSettings::new(&self.data, format!("connect-s3-sink-{}", self.name)))
+            .unwrap()
     }
 
     /// Every committed value of the data topic, in order. The broker writes the markers that make a transaction

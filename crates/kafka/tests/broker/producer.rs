@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use datapipe_core::port::ErrorKind;
 use datapipe_core::port::log::{Committed, Header, Record, Sent, TransactionalLog};
-use datapipe_kafka::topics::{self, TopicSpec};
 use datapipe_kafka::TransactionalProducer;
+use datapipe_kafka::topics::{self, TopicSpec};
 use rdkafka::Message;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -130,7 +130,12 @@ async fn a_topic_that_refuses_whole_batches_is_refused_with_words() {
     producer.claim().await.unwrap();
     let mut state = 1_u32;
     for _ in 0..500 {
-        let value: Vec<u8> = (0..1000).map(|_| { state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223); (state >> 24) as u8 }).collect();
+        let value: Vec<u8> = (0..1000)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 24) as u8
+            })
+            .collect();
         put(&mut producer, &narrow, b"k", &value).await;
     }
     let error = producer.commit().await.unwrap_err();
@@ -180,7 +185,8 @@ async fn headers_empty_values_and_tombstones_arrive_as_they_are() {
     consumer.assign(&list).unwrap();
     let first = consumer.poll(Duration::from_secs(10)).unwrap().unwrap().detach();
     assert_eq!((first.key(), first.payload()), (Some(b"k".as_slice()), Some(b"".as_slice())));
-    let found: Vec<_> = first.headers().unwrap().iter().map(|header| (header.key.to_owned(), header.value.unwrap().to_vec())).collect();
+    let found: Vec<_> =
+        first.headers().unwrap().iter().map(|header| (header.key.to_owned(), header.value.unwrap().to_vec())).collect();
     assert_eq!(found, [("a".to_owned(), b"1".to_vec()), ("a".to_owned(), Vec::new())]);
     let second = consumer.poll(Duration::from_secs(10)).unwrap().unwrap().detach();
     assert_eq!((second.key(), second.payload()), (None, None));
