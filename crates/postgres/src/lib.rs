@@ -7,6 +7,7 @@
 //! [`wal`] (figures for metrics).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+mod advice;
 mod config;
 pub mod copy;
 mod decoder;
@@ -20,6 +21,7 @@ mod slot;
 mod snapshot;
 mod source;
 mod sql;
+mod system;
 mod table_rows;
 mod types;
 pub mod wal;

@@ -10,6 +10,7 @@ use datapipe_core::port::PortError;
 use datapipe_core::port::source::{ChangeSource, Fingerprint, KeyBound, SourceState};
 use tokio::time::{Duration, Instant, sleep, timeout_at};
 
+use crate::advice::{UNDEFINED_OBJECT, explain, publication_missing, slot_missing};
 use crate::config::SourceSpec;
 use crate::decoder::{Decoder, Pause};
 use crate::error::{Error, ServerError};
@@ -18,6 +19,7 @@ use crate::relation::{CatalogTable, from_message};
 use crate::slot::{self, ObservedSlot};
 use crate::snapshot::{Snapshot, missing_table, unsupported};
 use crate::sql::{Sql, ident, literal};
+use crate::system::{System, temporary_name};
 use crate::types::Types;
 use crate::wire::{Chunk, Connection, Stream};
 
@@ -26,8 +28,6 @@ const SLOT_RETRY: Duration = Duration::from_millis(250);
 
 /// SQLSTATE `object_in_use`: the slot serves another connection.
 const IN_USE: &str = "55006";
-/// SQLSTATE `undefined_object`: no such slot, no such publication.
-const UNDEFINED: &str = "42704";
 /// SQLSTATE `object_not_in_prerequisite_state`: from PostgreSQL 18 on a notice with it says that a publication is
 /// skipped.
 const NOT_READY: &str = "55000";
@@ -95,13 +95,8 @@ impl PgSource {
         // A connection that has been idle may be dead: a new one tells.
         self.idle = None;
         let mut connection = self.connection().await?;
-        let limit = self.spec.query_timeout;
-        let rows = connection.query("IDENTIFY_SYSTEM", limit).await?;
-        let field = |index: usize| rows.first().and_then(|row| row.get(index)).and_then(Option::as_deref);
-        let (Some(system_id), Some(timeline)) = (field(0), field(1).and_then(|text| text.parse().ok())) else {
-            return Err(Error::Protocol("IDENTIFY_SYSTEM without system id or timeline".to_owned()));
-        };
-        let forked_at = if timeline > 1 { Some(fork(&mut connection, timeline, limit).await?) } else { None };
+        let System { id: system_id, timeline, forked_at } =
+            System::read(&mut connection, self.spec.query_timeout).await?;
         self.idle = Some(connection);
         let relation = self.current_relation().await?;
         let spec = self.spec.clone();
@@ -109,12 +104,8 @@ impl PgSource {
         if let Some((why, hint)) = slot.as_ref().and_then(|slot| slot.unfit(&spec)) {
             return Err(Error::Refused { why: format!("slot {} cannot be used: {why}", spec.slot), hint });
         }
-        let fingerprint = Fingerprint {
-            system_id: system_id.to_owned(),
-            database: spec.config.database,
-            slot: spec.slot,
-            publication: spec.publication,
-        };
+        let fingerprint =
+            Fingerprint { system_id, database: spec.config.database, slot: spec.slot, publication: spec.publication };
         Ok(SourceState { fingerprint, timeline, forked_at, slot: slot.map(|slot| slot.state()), relation })
     }
 
@@ -191,7 +182,7 @@ impl PgSource {
             match error.code() {
                 Some(IN_USE) if Instant::now() < deadline => sleep(SLOT_RETRY).await,
                 Some(IN_USE) => return Err(self.slot_active().await?),
-                Some(UNDEFINED) => return Err(self.slot_missing()),
+                Some(UNDEFINED_OBJECT) => return Err(slot_missing(&self.spec)),
                 _ => return Err(error),
             }
         }
@@ -202,34 +193,6 @@ impl PgSource {
         let holder = slot::holder(self.sql().await?, &slot).await?;
         let holder = holder.unwrap_or_else(|| "its holder has just left".to_owned());
         Ok(Error::SlotActive { slot, holder })
-    }
-
-    fn slot_missing(&self) -> Error {
-        let slot = &self.spec.slot;
-        Error::Refused {
-            why: format!("slot {slot} does not exist"),
-            hint: format!(
-                "what changed since it was dropped cannot be streamed any more: remove the stored offset and start anew \
-                 with a snapshot, which creates the slot; by hand: SELECT pg_create_logical_replication_slot({}, \
-                 'pgoutput')",
-                literal(slot)
-            ),
-        }
-    }
-
-    fn publication_missing(&self) -> Error {
-        let publication = &self.spec.publication;
-        Error::Refused {
-            why: format!("publication {publication} does not exist at the place where the slot stands"),
-            hint: format!(
-                "a publication is seen from its own place in the log on only, so it must be older than the slot and \
-                 than every transaction that the slot has yet to decode: CREATE PUBLICATION {} FOR TABLE ONLY {}.{} if \
-                 it is missing, then drop the slot and the stored offset and start anew with a snapshot",
-                ident(publication),
-                ident(&self.spec.schema),
-                ident(&self.spec.table)
-            ),
-        }
     }
 
     async fn read_events(&mut self, wait: Duration, events: &mut Vec<Event>) -> Result<(), Error> {
@@ -258,7 +221,7 @@ impl PgSource {
 
     fn heed(&self, notice: &ServerError) -> Result<(), Error> {
         if notice.code == NOT_READY {
-            return Err(self.publication_missing());
+            return Err(publication_missing(&self.spec));
         }
         tracing::debug!(%notice, slot = self.spec.slot, "the server says");
         Ok(())
@@ -281,15 +244,6 @@ impl PgSource {
             }
         }
         Ok(())
-    }
-
-    fn explain(&self, error: Error) -> Error {
-        match &error {
-            Error::Server(server) if server.code == UNDEFINED && server.message.contains(&self.spec.publication) => {
-                self.publication_missing()
-            }
-            _ => error,
-        }
     }
 }
 
@@ -320,26 +274,6 @@ impl Streaming {
     fn ready(&self) -> bool {
         !self.bytes.is_empty() || self.pause.is_some() || self.stream.ready()
     }
-}
-
-/// A name that no other session of the server can choose.
-async fn temporary_name(connection: &mut Connection, limit: Duration) -> Result<String, Error> {
-    let rows = connection.query("SELECT pg_catalog.pg_backend_pid()", limit).await?;
-    let pid = rows.into_iter().flatten().next().flatten();
-    pid.map(|pid| format!("datapipe_snapshot_{pid}"))
-        .ok_or_else(|| Error::Protocol("a session without a process id".to_owned()))
-}
-
-/// Where a timeline forked off its predecessor: the last line of its history file, `timeline, LSN, reason`.
-async fn fork(connection: &mut Connection, timeline: u32, limit: Duration) -> Result<Lsn, Error> {
-    let rows = connection.query(&format!("TIMELINE_HISTORY {timeline}"), limit).await?;
-    let content = rows.first().and_then(|row| row.get(1)).and_then(Option::as_deref).unwrap_or_default();
-    last_fork(content).ok_or_else(|| Error::Protocol(format!("a history of timeline {timeline} without a fork")))
-}
-
-fn last_fork(content: &str) -> Option<Lsn> {
-    let mut lines = content.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
-    lines.next_back()?.split_whitespace().nth(1)?.parse().ok()
 }
 
 #[async_trait]
@@ -385,7 +319,7 @@ impl ChangeSource for PgSource {
 
     async fn next(&mut self, wait: Duration, events: &mut Vec<Event>) -> Result<(), PortError> {
         let read = self.read_events(wait, events).await;
-        read.map_err(|error| self.explain(error).during(format!("streaming from slot {}", self.spec.slot)))
+        read.map_err(|error| explain(&self.spec, error).during(format!("streaming from slot {}", self.spec.slot)))
     }
 
     fn ready(&self) -> bool {
@@ -406,17 +340,5 @@ impl ChangeSource for PgSource {
         self.idle = None;
         self.sql = None;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_fork_counts() {
-        let history = "1\t0/3000148\tno recovery target specified\n\n2\t0/5000000\tbefore 2026-11-23\n";
-        assert_eq!(last_fork(history), Some(Lsn(0x500_0000)));
-        assert_eq!(last_fork(""), None);
     }
 }
