@@ -1,5 +1,5 @@
 //! The adapter on a real Apache Kafka broker, which is started once for all tests.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod bulk;
 mod crash;
