@@ -102,7 +102,7 @@ pub(super) fn write_config(stack: &Stack, root: &Path) -> Result<PathBuf, DemoEr
             stack.s3().region()
         ),
         format!(
-            "[source]\nheartbeat = \"2s\"\n\n[sink]\nage_max = \"5s\"\n\n[run]\ndata_dir = \"{}\"\n",
+            "[source]\nheartbeat = \"2s\"\n\n[sink]\nage = \"5s\"\n\n[run]\ndata_dir = \"{}\"\n",
             root.join("spool").display()
         ),
     ];

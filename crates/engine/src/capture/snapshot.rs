@@ -51,7 +51,7 @@ impl Capture<'_> {
             position: Position::at(boundary),
             confirmable: boundary,
             snapshot: reads_rows.then(SnapshotProgress::default),
-            last: LastChange { lsn: boundary, lsn_commit: boundary, xid: 0, time_us: self.clock.now_us() },
+            last: LastChange { lsn: boundary, lsn_commit: Lsn::ZERO, xid: 0, time_us: self.clock.now_us() },
         };
         self.commit(&progress).await?;
         if reads_rows { self.copy(progress).await } else { Ok(Some(progress)) }
@@ -143,6 +143,7 @@ impl Capture<'_> {
     /// Reads the rows above the stored key at the open snapshot. Returns none if told to stop.
     async fn copy(&mut self, mut progress: Progress) -> Result<Option<Progress>, PortError> {
         self.gauges.in_snapshot.set(1);
+        self.encoder.snapshot_taken(self.clock.now_us(), None);
         let mut snapshot = progress.snapshot.clone().unwrap_or_default();
         let point = progress.position.commit;
         let mut rows = Vec::new();
