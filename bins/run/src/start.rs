@@ -49,9 +49,9 @@ pub(crate) async fn run(plan: &Plan, stop: &CancellationToken) -> Result<(), Sta
     preflight(plan, &kafka).await?;
     make_folder(&plan.run.data_dir)?;
     ensure(plan, &kafka).await?;
+    put_all_connectors(plan, &kafka).await?;
     let mut workers = JoinSet::new();
     for pipeline in &plan.tables {
-        put_connectors(pipeline, &kafka).await?;
         let worker = worker(plan, pipeline, &kafka);
         let stop = stop.clone();
         workers.spawn(async move { worker.run(&stop).await });
@@ -201,6 +201,19 @@ async fn ensure(plan: &Plan, kafka: &KafkaConfig) -> Result<(), StartError> {
         {
             tracing::info!(publication = %pipeline.names.publication, "publication created");
         }
+    }
+    Ok(())
+}
+
+/// All tables at once: each waits for an answer of its own topic.
+async fn put_all_connectors(plan: &Plan, kafka: &KafkaConfig) -> Result<(), StartError> {
+    let mut puts = JoinSet::new();
+    for pipeline in plan.tables.clone() {
+        let kafka = kafka.clone();
+        puts.spawn(async move { put_connectors(&pipeline, &kafka).await });
+    }
+    while let Some(put) = puts.join_next().await {
+        put.map_err(|error| PortError::new(ErrorKind::Retry, "writing the connectors").because(error))??;
     }
     Ok(())
 }
