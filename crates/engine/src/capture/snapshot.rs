@@ -149,6 +149,7 @@ impl Capture<'_> {
         let mut rows = Vec::new();
         // The last row carries a marker of its own, so one row is held back until the next one comes.
         let mut held: Option<Tuple> = None;
+        let mut uncommitted: Option<Tuple> = None;
         loop {
             rows.clear();
             let relation = self.source.read_rows(snapshot.upper.as_ref(), &mut rows).await?;
@@ -162,6 +163,9 @@ impl Capture<'_> {
                     snapshot.upper = Some(key::key_of(&relation, &ready));
                     progress.snapshot = Some(snapshot.clone());
                     self.commit(&progress).await?;
+                    uncommitted = None;
+                } else {
+                    uncommitted = Some(ready);
                 }
             }
             if ended {
@@ -171,6 +175,12 @@ impl Capture<'_> {
                 return Ok(Some(progress));
             }
             if self.stop.is_cancelled() {
+                // An open log transaction would hold back every reader until it times out.
+                if let Some(row) = uncommitted.filter(|_| !relation.key.is_empty()) {
+                    snapshot.upper = Some(key::key_of(&relation, &row));
+                    progress.snapshot = Some(snapshot);
+                    self.commit(&progress).await?;
+                }
                 return Ok(None);
             }
         }
