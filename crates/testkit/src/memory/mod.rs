@@ -8,6 +8,7 @@ mod connect;
 mod log;
 mod reader;
 mod source;
+mod staging;
 mod store;
 
 pub use connect::MemoryConnectStore;

@@ -4,6 +4,7 @@ pub mod fault;
 mod oracle;
 mod plan;
 mod run;
+mod stage;
 mod workload;
 pub mod world;
 
@@ -11,5 +12,6 @@ pub use fault::{Coverage, Fault, Point};
 pub use oracle::check;
 pub use plan::{CaptureMode, Plan, RunSettings};
 pub use run::{CaptureRunner, Outcome, Subject, Exploration, explore, simulate};
+pub use stage::Stage;
 pub use workload::Writer;
 pub use world::{Faults, Instance, Mutation, Shared, World};

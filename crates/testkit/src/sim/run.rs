@@ -71,15 +71,15 @@ const REST_MAX: Duration = Duration::from_mins(20);
 const STOP_MAX: Duration = Duration::from_mins(2);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
+pub(super) enum Role {
     Capture,
     Deliver,
 }
 
-struct Sim {
+pub(super) struct Sim {
     subject: Arc<dyn Subject>,
-    plan: Plan,
-    shared: Shared,
+    pub(super) plan: Plan,
+    pub(super) shared: Shared,
     zombies: std::sync::Mutex<Vec<Process>>,
 }
 
@@ -92,6 +92,17 @@ struct Process {
 }
 
 impl Sim {
+    pub(super) fn new(plan: Plan, subject: Arc<dyn Subject>, mutation: Option<Mutation>, traced: bool) -> Arc<Self> {
+        let shared = Shared::new(plan.seed, traced);
+        shared.with(|world| {
+            world.mutation = mutation;
+            world.faults = plan.faults.clone();
+            world.kafka.settings = plan.kafka.clone();
+            Writer::fill(world, &plan);
+        });
+        Arc::new(Self { subject, plan, shared, zombies: std::sync::Mutex::default() })
+    }
+
     fn start(self: &Arc<Self>, role: Role, runner: Option<Box<dyn CaptureRunner>>) -> Process {
         let name = if role == Role::Capture { "capture" } else { "deliver" };
         let instance = self.shared.instance(name, CancellationToken::new());
@@ -128,7 +139,7 @@ impl Sim {
     }
 
     /// Keeps a role running until told to end: restarts what fails, and replaces what is frozen.
-    async fn keep(self: Arc<Self>, role: Role, end: CancellationToken) {
+    pub(super) async fn keep(self: Arc<Self>, role: Role, end: CancellationToken) {
         let mut runner = None;
         while !end.is_cancelled() {
             let Process { instance, mut task } = self.start(role, runner.take());
@@ -200,7 +211,14 @@ impl Sim {
         let Process { instance, mut task } = process;
         instance.stop.cancel();
         match tokio::time::timeout(STOP_MAX, &mut task).await {
-            Ok(ended) => drop(self.note_end(&instance, ended)),
+            Ok(ended) => {
+                let in_order = matches!(&ended, Ok((Some(Ok(())), Some(_))));
+                drop(self.note_end(&instance, ended));
+                let mut world = self.shared.lock();
+                if in_order && world.kafka.has_open() {
+                    world.violations.push(format!("{} stopped and left a transaction open", instance.name));
+                }
+            }
             Err(_) => {
                 instance.kill.cancel();
                 self.shared.lock().violations.push(format!("{} does not stop", instance.name));
@@ -228,9 +246,9 @@ impl Sim {
         }
     }
 
-    async fn write(&self) {
+    pub(super) async fn write(&self, transactions: u32) {
         let mut writer = Writer::default();
-        for _ in 0..self.plan.transactions {
+        for _ in 0..transactions {
             let pause_ms = self.shared.with(|world| world.rng.random_range(0..=self.plan.spacing_ms_max));
             tokio::time::sleep(Duration::from_millis(pause_ms)).await;
             self.shared.with(|world| {
@@ -256,7 +274,7 @@ impl Sim {
             .filter(|_| self.plan.doubles)
             .map(|role| tokio::spawn(self.clone().double(role, end_doubles.clone())))
             .collect();
-        self.write().await;
+        self.write(self.plan.transactions).await;
         let longer_ms = self.shared.with(|world| world.rng.random_range(0..15_000));
         tokio::time::sleep(Duration::from_millis(longer_ms)).await;
         self.shared.with(|world| {
@@ -273,17 +291,16 @@ impl Sim {
             let ended = zombie.task.await;
             drop(self.note_end(&zombie.instance, ended));
         }
-        let rested = tokio::time::timeout(REST_MAX, self.rest()).await.is_ok();
+        self.rest_or_complain().await;
         end.cancel();
         for task in main {
             let _ = task.await;
         }
-        let mut world = self.shared.lock();
-        if !rested {
-            world.violations.push("stuck: it did not come to rest".to_owned());
-        }
-        if world.kafka.has_open() {
-            world.violations.push("a stopped capture left a transaction open".to_owned());
+    }
+
+    pub(super) async fn rest_or_complain(&self) {
+        if tokio::time::timeout(REST_MAX, self.rest()).await.is_err() {
+            self.shared.lock().violations.push("stuck: it did not come to rest".to_owned());
         }
     }
 
@@ -308,22 +325,18 @@ fn is_at_rest(world: &World) -> bool {
     })
 }
 
+pub(super) fn runtime() -> tokio::runtime::Runtime {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime without drivers for files and sockets")
+}
+
 /// Runs one schedule.
 pub fn simulate(plan: Plan, subject: Arc<dyn Subject>, mutation: Option<Mutation>, traced: bool) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let runtime = runtime.expect("a runtime without drivers for files and sockets");
     let seed = plan.seed;
-    runtime.block_on(async move {
-        let shared = Shared::new(seed, traced);
-        shared.with(|world| {
-            world.mutation = mutation;
-            world.faults = plan.faults.clone();
-            world.kafka.settings = plan.kafka.clone();
-            Writer::fill(world, &plan);
-        });
-        let sim = Arc::new(Sim { subject, plan, shared: shared.clone(), zombies: std::sync::Mutex::default() });
+    runtime().block_on(async move {
+        let sim = Sim::new(plan, subject, mutation, traced);
         sim.clone().run().await;
-        let mut world = shared.lock();
+        let mut world = sim.shared.lock();
         let wrong = oracle::check(&world, &sim.plan);
         let trace = world.take_trace();
         Outcome { seed, wrong, coverage: world.coverage.clone(), digest: world.digest(), gates: world.gates(), trace }

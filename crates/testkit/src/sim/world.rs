@@ -64,9 +64,12 @@ pub struct Faults {
 /// The outside world of a simulation.
 pub struct World {
     pub(crate) rng: SmallRng,
-    pub(crate) postgres: Postgres,
-    pub(crate) kafka: Kafka,
-    pub(crate) objects: Objects,
+    /// The database.
+    pub postgres: Postgres,
+    /// The log.
+    pub kafka: Kafka,
+    /// The objects.
+    pub objects: Objects,
     pub(crate) mutation: Option<Mutation>,
     pub(crate) faults: Faults,
     pub(crate) coverage: Coverage,
