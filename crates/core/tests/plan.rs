@@ -201,6 +201,8 @@ fn the_reference_configurations_are_served() {
         ("time.precision.mode", "isostring"),
         ("tombstones.on.delete", "true"),
         ("heartbeat.interval.ms", "10000"),
+        ("value.converter.replace.null.with.default", "false"),
+        ("extended.headers.enabled", "false"),
     ]);
     let source = SourceConfig::from_map(&source).unwrap();
     assert_eq!(source.dead_letter_topic, None);

@@ -154,6 +154,9 @@ const FIXED: &[(&str, &str)] = &[
     ("key.converter.schemas.enable", "false"),
     ("value.converter", JSON_CONVERTER),
     ("value.converter.schemas.enable", "false"),
+    // Otherwise Connect's converter writes a column's default in the place of NULL.
+    ("value.converter.replace.null.with.default", "false"),
+    ("extended.headers.enabled", "false"),
 ];
 
 /// Keys whose only served value is one, with what Debezium or Connect takes if they are absent.
@@ -177,6 +180,8 @@ const CHECKED: &[(&str, &str, &[&str])] = &[
     ("key.converter.schemas.enable", "false", &["false"]),
     ("value.converter", JSON_CONVERTER, &[JSON_CONVERTER]),
     ("value.converter.schemas.enable", "false", &["false"]),
+    ("value.converter.replace.null.with.default", "true", &["false"]),
+    ("extended.headers.enabled", "true", &["false"]),
     ("topic.delimiter", ".", &["."]),
     (
         "topic.naming.strategy",

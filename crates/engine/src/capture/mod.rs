@@ -78,7 +78,7 @@ pub async fn run(
         // read after the look at the slot is never behind it.
         Err(_) => decide(stored_progress(log, settings).await?, &state, settings)?,
     };
-    let encoder = Encoder::new(settings.envelope.clone());
+    let encoder = Encoder::new(settings.envelope.clone()).without_null_defaults();
     let output = Output::new(log, settings, diverted);
     let mut capture = Capture { source, output, encoder, settings, clock, gauges, stop };
     capture.run(start, &state).await
