@@ -70,7 +70,8 @@ pub trait TransactionalLog: Send {
     /// Waits until a record would be taken again.
     async fn room(&mut self) -> Result<(), PortError>;
 
-    /// Ends the transaction. Returns when every record is durable and visible to readers of committed records.
+    /// Ends the transaction. Returns when it is decided and durable; readers of committed records see it within
+    /// milliseconds, and a later claim always does.
     async fn commit(&mut self) -> Result<Committed, PortError>;
 }
 
