@@ -1,9 +1,11 @@
 //! Kafka Connect's REST interface: its wire types, which our own worker serves, and a client.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+#[cfg(feature = "client")]
 mod client;
 mod wire;
 
+#[cfg(feature = "client")]
 pub use client::{Client, ClientError};
 pub use wire::{
     ConnectorInfo, ConnectorKind, ConnectorState, ConnectorStatus, ErrorMessage, NewConnector, ServerInfo, TaskId,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use datapipe_connect::ConnectorKind;
 use datapipe_core::connector::{ConfigProblem, SinkConfig, SourceConfig};
 use datapipe_core::port::connect::ConfigMap;
 
@@ -21,11 +22,15 @@ pub(crate) struct Configured {
 }
 
 impl Configured {
-    pub(crate) fn kind(&self) -> &'static str {
-        match self.connector {
-            Connector::Source(_) => "source",
-            Connector::Sink(_) => "sink",
-            Connector::Unusable(_) => "unknown",
+    /// Which way its rows flow; what cannot be used is told by its class alone.
+    pub(crate) fn kind(&self) -> ConnectorKind {
+        match &self.connector {
+            Connector::Source(_) => ConnectorKind::Source,
+            Connector::Sink(_) => ConnectorKind::Sink,
+            Connector::Unusable(_) => match self.map.get("connector.class") {
+                Some(class) if class.contains("Sink") => ConnectorKind::Sink,
+                _ => ConnectorKind::Source,
+            },
         }
     }
 }

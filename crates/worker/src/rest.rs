@@ -8,9 +8,9 @@ use axum::extract::{Path, State as Shared};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
+use datapipe_connect::{ConnectorInfo, ConnectorState, ConnectorStatus, ErrorMessage, ServerInfo, TaskId, TaskState};
 use datapipe_core::connector::is_secret_key;
 use datapipe_core::port::connect::{ConfigMap, State};
-use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -63,9 +63,9 @@ fn routes(shown: Arc<Shown>) -> Router {
         .with_state(shown)
 }
 
-async fn root(Shared(shown): Shared<Arc<Shown>>) -> Json<Value> {
-    let cluster_id = lock(&shown.cluster_id).clone();
-    Json(json!({ "version": VERSION, "commit": env!("CARGO_PKG_VERSION"), "kafka_cluster_id": cluster_id }))
+async fn root(Shared(shown): Shared<Arc<Shown>>) -> Json<ServerInfo> {
+    let kafka_cluster_id = lock(&shown.cluster_id).clone().unwrap_or_default();
+    Json(ServerInfo { version: VERSION.to_owned(), commit: env!("CARGO_PKG_VERSION").to_owned(), kafka_cluster_id })
 }
 
 async fn connectors(Shared(shown): Shared<Arc<Shown>>) -> Json<Vec<String>> {
@@ -74,44 +74,40 @@ async fn connectors(Shared(shown): Shared<Arc<Shown>>) -> Json<Vec<String>> {
 
 async fn connector(Shared(shown): Shared<Arc<Shown>>, Path(name): Path<String>) -> Response {
     let Some(configured) = lock(&shown.connectors).get(&name).cloned() else {
-        return error(StatusCode::NOT_FOUND, &format!("Connector {name} not found"));
+        return error(StatusCode::NOT_FOUND, format!("Connector {name} not found"));
     };
-    let usable = !matches!(configured.connector, Connector::Unusable(_));
-    let tasks: Vec<_> = usable.then(|| json!({ "connector": name, "task": 0 })).into_iter().collect();
+    let task = TaskId { connector: name.clone(), task: 0 };
+    let tasks = match configured.connector {
+        Connector::Unusable(_) => Vec::new(),
+        Connector::Source(_) | Connector::Sink(_) => vec![task],
+    };
     let kind = configured.kind();
-    Json(json!({ "name": name, "config": masked(configured.map), "tasks": tasks, "type": kind })).into_response()
+    Json(ConnectorInfo { name, config: masked(configured.map), tasks, kind }).into_response()
 }
 
 async fn status(Shared(shown): Shared<Arc<Shown>>, Path(name): Path<String>) -> Response {
     let Some(configured) = lock(&shown.connectors).get(&name).cloned() else {
-        return error(StatusCode::NOT_FOUND, &format!("No status found for connector {name}"));
+        return error(StatusCode::NOT_FOUND, format!("No status found for connector {name}"));
     };
     let worker_id = shown.settings.worker_id();
     let task = lock(&shown.tasks).get(&name).cloned();
-    let with_trace = |state: State, trace: Option<String>| {
-        let mut status = json!({ "state": state, "worker_id": worker_id });
-        if let Some(trace) = trace {
-            status["trace"] = trace.into();
-        }
-        status
-    };
-    let (connector, tasks) = match (&configured.connector, task) {
-        (Connector::Unusable(why), _) => (with_trace(State::Failed, Some(why.clone())), vec![]),
-        (_, None) => (with_trace(State::Unassigned, None), vec![]),
+    let (state, trace, tasks) = match (&configured.connector, task) {
+        (Connector::Unusable(why), _) => (State::Failed, Some(why.clone()), Vec::new()),
+        (_, None) => (State::Unassigned, None, Vec::new()),
         (_, Some(task)) => {
             let (state, trace) = task.state(shown.clock.now_us());
-            let mut status = with_trace(state, trace);
-            status["id"] = 0.into();
-            (with_trace(connector_state(state), None), vec![status])
+            let task = TaskState { id: 0, state, worker_id: worker_id.clone(), trace };
+            (connector_state(state), None, vec![task])
         }
     };
-    Json(json!({ "name": name, "connector": connector, "tasks": tasks, "type": configured.kind() })).into_response()
+    let connector = ConnectorState { state, worker_id, trace };
+    Json(ConnectorStatus { name, connector, tasks, kind: configured.kind() }).into_response()
 }
 
 async fn prometheus(Shared(shown): Shared<Arc<Shown>>) -> Response {
     match metrics::render(&shown) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
-        Err(why) => error(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string()),
+        Err(why) => error(StatusCode::INTERNAL_SERVER_ERROR, why.to_string()),
     }
 }
 
@@ -125,6 +121,7 @@ fn masked(config: ConfigMap) -> ConfigMap {
 }
 
 /// Kafka Connect's error body.
-fn error(status: StatusCode, message: &str) -> Response {
-    (status, Json(json!({ "error_code": status.as_u16(), "message": message }))).into_response()
+fn error(status: StatusCode, message: impl Into<String>) -> Response {
+    let error_code = i32::from(status.as_u16());
+    (status, Json(ErrorMessage { error_code, message: message.into() })).into_response()
 }

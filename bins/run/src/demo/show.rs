@@ -1,7 +1,8 @@
 //! Live progress: redrawn on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use comfy_table::presets::NOTHING;
@@ -10,7 +11,6 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::traffic::{Committed, TABLES};
 use super::watch::Arrived;
-use std::sync::Arc;
 
 /// How often the picture changes on a terminal, and how often a line is printed elsewhere.
 const REDRAW: Duration = Duration::from_millis(500);
@@ -48,16 +48,15 @@ impl Show {
     pub(super) fn picture(&self, elapsed: Duration, committed: &Committed, arrived: &[Arc<Arrived>], memory_kib: u64) {
         let table = picture(committed, arrived);
         let seconds = elapsed.as_secs();
-        let memory_mib = memory_kib / 1024;
-        match &self.bar {
-            Some(bar) => bar.set_message(format!("{table}\n{seconds} s, worker {memory_mib} MiB")),
-            None => {
-                let kafka: u64 = arrived.iter().map(|one| one.records.load(Ordering::Relaxed)).sum();
-                let s3: u64 = arrived.iter().map(|one| one.in_objects.load(Ordering::Relaxed)).sum();
-                let rows = committed.sum();
-                eprintln!("{seconds:>4} s  committed {rows}  in Kafka {kafka}  in S3 {s3}  worker {memory_mib} MiB");
-            }
+        let worker = format!("worker {} MiB", memory_kib / 1024);
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("{table}\n{seconds} s, {worker}"));
+            return;
         }
+        let sum =
+            |of: fn(&Arrived) -> &AtomicU64| -> u64 { arrived.iter().map(|one| of(one).load(Ordering::Relaxed)).sum() };
+        let (kafka, s3) = (sum(|one| &one.records), sum(|one| &one.in_objects));
+        eprintln!("{seconds:>4} s  committed {}  in Kafka {kafka}  in S3 {s3}  {worker}", committed.sum());
     }
 
     pub(super) fn finish(&self) {
@@ -73,7 +72,7 @@ fn picture(committed: &Committed, arrived: &[Arc<Arrived>]) -> Table {
     table.set_header(["table", "committed", "in Kafka", "in S3", "objects", "to Kafka", "to S3"]);
     for (index, name) in TABLES.iter().enumerate() {
         let one = &arrived[index];
-        let get = |value: &std::sync::atomic::AtomicU64| value.load(Ordering::Relaxed).to_string();
+        let get = |value: &AtomicU64| value.load(Ordering::Relaxed).to_string();
         let log_ms = one.log_delay_ms.load(Ordering::Relaxed);
         let object_s = one.object_delay_ms.load(Ordering::Relaxed) / 1000;
         table.add_row([
