@@ -68,6 +68,7 @@ fn worker(plan: &Plan, pipeline: &PipelinePlan, kafka: &KafkaConfig) -> Worker {
         group: names.group.clone(),
         offsets_topic: names.offsets_topic.clone(),
         spool_folder: plan.run.data_dir.clone(),
+        drain_max: plan.run.drain_timeout.0,
     };
     Worker::new(settings, Arc::new(Real::new(names.clone(), kafka.clone())), Arc::new(SystemClock))
 }

@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What a worker is told when it starts; everything else stands in the configurations topic.
 #[derive(Clone, Debug)]
@@ -14,6 +15,8 @@ pub struct WorkerSettings {
     pub offsets_topic: String,
     /// Where objects are spooled that do not fit into memory.
     pub spool_folder: PathBuf,
+    /// How long a drain may take before tasks are dropped where they are; what they have not finished is read again.
+    pub drain_max: Duration,
 }
 
 impl WorkerSettings {

@@ -17,8 +17,6 @@ use crate::{Backoff, WorkerSettings, rest};
 
 /// How often statuses are written and the surroundings looked at.
 const WATCH: Duration = Duration::from_secs(2);
-/// How long a drain may take before tasks are dropped where they are; what they have not finished is read again.
-const DRAIN_MAX: Duration = Duration::from_secs(20);
 
 /// What REST and metrics show. Shared with the parts that serve them.
 pub(crate) struct Shown {
@@ -124,9 +122,10 @@ impl Worker {
             () = self.watch(store.as_ref(), generation) => Ok(()),
         };
         ending.cancel();
-        let drained = tokio::time::timeout(DRAIN_MAX, async { while running.join_next().await.is_some() {} }).await;
+        let drain_max = shown.settings.drain_max;
+        let drained = tokio::time::timeout(drain_max, async { while running.join_next().await.is_some() {} }).await;
         if drained.is_err() {
-            let limit_s = DRAIN_MAX.as_secs();
+            let limit_s = drain_max.as_secs();
             tracing::warn!(table = %shown.settings.slug, limit_s, "tasks did not end in time and are dropped");
         }
         running.shutdown().await;
