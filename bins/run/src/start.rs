@@ -110,25 +110,23 @@ async fn preflight(plan: &Plan, kafka: &KafkaConfig) -> Result<(), StartError> {
     let mut stores_seen = Vec::new();
     let mut expected = Vec::new();
     for pipeline in &plan.tables {
-        if let Some(connector) = pipeline.connector(Role::Source) {
-            match SourceConfig::from_map(&connector.config) {
-                Ok(config) => match source_spec(&config) {
-                    Ok(spec) => expected.push(Expected { spec, key: pipeline.key.clone() }),
-                    Err(error) => problems.push(problem("postgres.password", &error)),
-                },
-                Err(found) => problems.extend(found.iter().map(|one| config_problem(&connector.name, one))),
+        for connector in &pipeline.connectors {
+            if let Some(why) = datapipe_worker::refusal(&connector.config) {
+                let object = format!("connector {}", connector.name);
+                problems.push(Problem::new(object, why, "change the setting that it comes from"));
             }
         }
-        if let Some(connector) = pipeline.connector(Role::Sink) {
-            match SinkConfig::from_map(&connector.config) {
-                Ok(config) => {
-                    let place = (config.endpoint.clone(), config.bucket.clone());
-                    if !stores_seen.contains(&place) {
-                        look_at_store(&config, &mut problems).await;
-                        stores_seen.push(place);
-                    }
-                }
-                Err(found) => problems.extend(found.iter().map(|one| config_problem(&connector.name, one))),
+        if let Some(config) = source_of(pipeline) {
+            match source_spec(&config) {
+                Ok(spec) => expected.push(Expected { spec, key: pipeline.key.clone() }),
+                Err(error) => problems.push(problem("postgres.password", &error)),
+            }
+        }
+        if let Some(config) = sink_of(pipeline) {
+            let place = (config.endpoint.clone(), config.bucket.clone());
+            if !stores_seen.contains(&place) {
+                look_at_store(&config, &mut problems).await;
+                stores_seen.push(place);
             }
         }
     }
@@ -162,8 +160,13 @@ fn problem(object: &str, error: &PortError) -> Problem {
     Problem::new(object, what, fix)
 }
 
-fn config_problem(connector: &str, problem: &datapipe_core::connector::ConfigProblem) -> Problem {
-    Problem::new(format!("connector {connector}"), problem.to_string(), "change the setting that it comes from")
+/// The source as the worker will read it; none if there is none, or none that it can use.
+fn source_of(pipeline: &PipelinePlan) -> Option<SourceConfig> {
+    SourceConfig::from_map(&pipeline.connector(Role::Source)?.config).ok()
+}
+
+fn sink_of(pipeline: &PipelinePlan) -> Option<SinkConfig> {
+    SinkConfig::from_map(&pipeline.connector(Role::Sink)?.config).ok()
 }
 
 fn make_folder(folder: &Path) -> Result<(), StartError> {
@@ -196,8 +199,7 @@ async fn ensure(plan: &Plan, kafka: &KafkaConfig) -> Result<(), StartError> {
         tracing::warn!(topic, what, wanted, found, "topic differs from the plan; {hint}");
     }
     for pipeline in &plan.tables {
-        if let Some(connector) = pipeline.connector(Role::Source)
-            && let Ok(config) = SourceConfig::from_map(&connector.config)
+        if let Some(config) = source_of(pipeline)
             && ensure_publication(&source_spec(&config)?).await?
         {
             tracing::info!(publication = %pipeline.names.publication, "publication created");

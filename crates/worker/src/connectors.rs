@@ -44,6 +44,14 @@ pub(crate) fn read(configs: BTreeMap<String, ConfigMap>) -> BTreeMap<String, Con
     configured.collect()
 }
 
+/// Why a worker would not run a connector of this configuration; none if it would.
+pub fn refusal(map: &ConfigMap) -> Option<String> {
+    match connector(map) {
+        Connector::Unusable(why) => Some(why),
+        Connector::Source(_) | Connector::Sink(_) => None,
+    }
+}
+
 fn connector(map: &ConfigMap) -> Connector {
     let class = map.get("connector.class").map_or("", String::as_str);
     match class.rsplit('.').next() {

@@ -17,5 +17,6 @@ mod tasks;
 mod worker;
 
 pub use backoff::Backoff;
+pub use connectors::refusal;
 pub use settings::WorkerSettings;
 pub use worker::Worker;
