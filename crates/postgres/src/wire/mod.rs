@@ -4,9 +4,11 @@
 //! keeps up in lockstep makes the server send and wake up once per row, and that is half of the server's work.
 
 mod connection;
+mod inbox;
 mod login;
 mod message;
 mod pace;
+mod socket;
 mod status;
 mod transport;
 

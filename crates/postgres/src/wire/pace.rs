@@ -27,9 +27,13 @@ impl Pace {
         Self { window: now, bytes: 0, pause: None }
     }
 
-    /// The socket was emptied, after so many bytes since the last time.
-    pub(super) fn drained(&mut self, now: Instant, bytes: usize) {
+    /// So many bytes were read.
+    pub(super) fn received(&mut self, bytes: usize) {
         self.bytes += bytes;
+    }
+
+    /// The socket was emptied.
+    pub(super) fn drained(&mut self, now: Instant) {
         self.pause = None;
         let elapsed = now - self.window;
         if elapsed < WINDOW {
@@ -57,11 +61,14 @@ mod tests {
         let start = Instant::now();
         let mut pace = Pace::new(start);
         let at = |ms: u64| start + Duration::from_millis(ms);
-        pace.drained(at(1), 300);
+        pace.received(300);
+        pace.drained(at(1));
         assert_eq!(pace.pause_until(), None);
-        pace.drained(at(2), 100_000);
+        pace.received(100_000);
+        pace.drained(at(2));
         assert_eq!(pace.pause_until(), Some(at(2) + PAUSE));
-        pace.drained(at(4), 300);
+        pace.received(300);
+        pace.drained(at(4));
         assert_eq!(pace.pause_until(), None);
     }
 
@@ -70,7 +77,8 @@ mod tests {
         let start = Instant::now();
         let mut pace = Pace::new(start);
         for step in 1..=17 {
-            pace.drained(start + Duration::from_micros(step * 60), 300);
+            pace.received(300);
+            pace.drained(start + Duration::from_micros(step * 60));
         }
         assert!(pace.pause_until().is_some());
     }

@@ -13,19 +13,17 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::message::{cut, frame_size, server_error};
+use super::inbox::{CHUNK_BYTES, Inbox};
+use super::message::{cut, server_error};
 use super::pace::Pace;
+use super::socket::Socket;
 use super::status::{Keepalive, push_status};
 use crate::error::Error;
 
-/// The size of a piece that is read and handed over at once, unless a single message is larger.
-const CHUNK_BYTES: usize = 256 * 1024;
 /// What may wait for the consumer.
 const QUEUE_BYTES: usize = 8 * 1024 * 1024;
 /// The most pieces that may wait; each takes at least `CHUNK_BYTES` of the queue's room.
 const QUEUE_CHUNKS: usize = QUEUE_BYTES / CHUNK_BYTES;
-/// Less free space than this in the buffer, and it is made anew.
-const READ_MIN_BYTES: usize = 64 * 1024;
 /// How often the server hears from us, and is asked where it stands. Far below any sensible `wal_sender_timeout`.
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);
 /// A confirmed position is passed on no more often than this, because the server may write its slot to disk for each.
@@ -62,9 +60,8 @@ impl Stream {
         let (sender, chunks) = mpsc::channel(QUEUE_CHUNKS + 1);
         let shared = Arc::new(Shared::default());
         let transport = Transport {
-            socket,
-            buffer,
-            whole: 0,
+            socket: Socket::Watched(socket),
+            inbox: Inbox::new(buffer),
             out: BytesMut::new(),
             chunks: sender,
             room: Arc::new(Semaphore::new(QUEUE_BYTES)),
@@ -111,10 +108,8 @@ impl Stream {
 }
 
 struct Transport {
-    socket: TcpStream,
-    buffer: BytesMut,
-    /// How many bytes at the buffer's head are whole messages.
-    whole: usize,
+    socket: Socket,
+    inbox: Inbox,
     /// Answers that the socket has not taken yet.
     out: BytesMut,
     chunks: mpsc::Sender<Result<Chunk, Error>>,
@@ -149,17 +144,27 @@ impl Transport {
     async fn serve(&mut self) -> Result<Option<Error>, Error> {
         loop {
             self.scan()?;
-            if self.whole == 0
+            let whole = self.inbox.whole();
+            if whole == 0
                 && let Some(error) = self.ending.take()
             {
                 return Ok(Some(error));
             }
             self.answer();
             let now = Instant::now();
-            let deliver = self.whole > 0;
-            let read = self.ending.is_none() && self.wants_bytes();
-            let pause = self.pace.pause_until().filter(|until| *until > now);
-            let cost = u32::try_from(self.whole.clamp(CHUNK_BYTES, QUEUE_BYTES)).unwrap_or(u32::MAX);
+            let read = self.ending.is_none() && self.inbox.wanted() > 0;
+            let pause = self.pace.pause_until();
+            if read && pause.is_some_and(|until| until <= now) {
+                // Under load nobody waits for the socket: it is simply read after each pause.
+                self.read();
+                continue;
+            }
+            if pause.is_some() {
+                self.socket.unwatch()?;
+            } else {
+                self.socket.watch()?;
+            }
+            let cost = u32::try_from(whole.clamp(CHUNK_BYTES, QUEUE_BYTES)).unwrap_or(u32::MAX);
             tokio::select! {
                 biased;
                 () = self.shared.changed.notified() => {
@@ -168,17 +173,16 @@ impl Transport {
                     }
                 }
                 () = self.chunks.closed() => return Ok(None),
-                permit = Arc::clone(&self.room).acquire_many_owned(cost), if deliver => {
+                permit = Arc::clone(&self.room).acquire_many_owned(cost), if whole > 0 => {
                     let room = permit.expect("the semaphore is never closed");
-                    let bytes = self.buffer.split_to(self.whole).freeze();
-                    self.whole = 0;
+                    let bytes = self.inbox.take();
                     // There is a place: a queue of `QUEUE_BYTES` holds at most `QUEUE_CHUNKS` pieces.
                     let _ = self.chunks.try_send(Ok(Chunk { bytes, _room: room }));
                 }
                 ready = self.socket.writable(), if !self.out.is_empty() => ready?,
                 ready = self.socket.readable(), if read && pause.is_none() => {
                     ready?;
-                    self.read()?;
+                    self.read();
                 }
                 () = sleep_until(pause.unwrap_or(now)), if read && pause.is_some() => {}
                 () = sleep_until(self.status_due()) => self.check_silence(read)?,
@@ -186,84 +190,62 @@ impl Transport {
         }
     }
 
-    /// How large the buffer may grow: by its first message, if that is larger than a piece.
-    fn capacity(&self) -> Result<usize, Error> {
-        let first = if self.whole == 0 { frame_size(&self.buffer)?.unwrap_or(0) } else { 0 };
-        Ok(first.max(CHUNK_BYTES))
-    }
-
-    fn wants_bytes(&self) -> bool {
-        self.capacity().is_ok_and(|capacity| self.buffer.len() < capacity)
-    }
-
-    /// Reads what there is, up to a piece.
-    fn read(&mut self) -> Result<(), Error> {
-        let before = self.buffer.len();
-        let capacity = self.capacity()?;
-        while self.buffer.len() < capacity {
-            if self.buffer.capacity() - self.buffer.len() < READ_MIN_BYTES.min(capacity - self.buffer.len()) {
-                self.buffer.reserve(capacity - self.buffer.len());
-            }
-            match self.socket.try_read_buf(&mut self.buffer) {
-                Ok(0) => {
-                    self.ending = Some(Error::Closed);
-                    break;
+    /// Reads what there is, up to a piece. A read that fills less than it could has emptied the socket: to read on
+    /// until nothing comes would keep step with a server that sends row by row.
+    fn read(&mut self) {
+        let mut emptied = false;
+        while !emptied && self.ending.is_none() && self.inbox.wanted() > 0 {
+            let space = self.inbox.space();
+            let room = space.len();
+            match self.socket.try_read(space) {
+                Ok(0) => self.ending = Some(Error::Closed),
+                Ok(count) => {
+                    self.inbox.fill(count);
+                    self.pace.received(count);
+                    emptied = count < room;
                 }
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.pace.drained(Instant::now(), self.buffer.len() - before);
-                    break;
-                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => emptied = true,
                 // What came before the break is still good.
-                Err(error) => {
-                    self.ending = Some(error.into());
-                    break;
-                }
+                Err(error) => self.ending = Some(error.into()),
             }
         }
         self.heard_at = Instant::now();
-        Ok(())
+        if emptied {
+            self.pace.drained(self.heard_at);
+        }
     }
 
     /// Walks over the messages that have become whole, and takes note of what concerns the transport.
     fn scan(&mut self) -> Result<(), Error> {
-        loop {
-            let rest = &self.buffer[self.whole..];
-            let Some(size) = frame_size(rest)?.filter(|size| *size <= rest.len()) else { return Ok(()) };
-            let (tag, body) = (rest[0], &rest[5..size]);
-            match tag {
-                b'd' => match body.first_chunk::<9>() {
-                    Some([b'w', lsn @ ..]) => self.received = self.received.max(u64::from_be_bytes(*lsn)),
-                    _ => {
-                        if let Some(keepalive) = Keepalive::parse(body) {
-                            self.received = self.received.max(keepalive.position);
-                            if keepalive.reply {
-                                self.asked = Some(keepalive.position);
-                                self.reply_due = true;
-                            }
+        while let Some((tag, body)) = self.inbox.peek()? {
+            let ending = match tag {
+                b'd' => {
+                    if let Some([b'w', lsn @ ..]) = body.first_chunk::<9>() {
+                        self.received = self.received.max(u64::from_be_bytes(*lsn));
+                    } else if let Some(keepalive) = Keepalive::parse(body) {
+                        self.received = self.received.max(keepalive.position);
+                        if keepalive.reply {
+                            self.asked = Some(keepalive.position);
+                            self.reply_due = true;
                         }
                     }
-                },
-                b'E' => {
-                    let error = server_error(body).into();
-                    self.end(error);
-                    return Ok(());
+                    None
                 }
+                b'E' => Some(server_error(body).into()),
                 // The server ends the stream: CopyDone, CommandComplete.
-                b'c' | b'C' => {
-                    self.end(Error::Closed);
-                    return Ok(());
-                }
-                _ => {}
+                b'c' | b'C' => Some(Error::Closed),
+                _ => None,
+            };
+            if let Some(error) = ending {
+                // Whatever comes behind this is of no interest.
+                self.ending.get_or_insert(error);
+                self.inbox.cut_rest();
+                return Ok(());
             }
-            self.whole += size;
+            let size = body.len();
+            self.inbox.step(size);
         }
-    }
-
-    /// Whatever comes behind this is of no interest.
-    fn end(&mut self, error: Error) {
-        self.ending.get_or_insert(error);
-        self.buffer.truncate(self.whole);
+        Ok(())
     }
 
     fn status_due(&self) -> Instant {
@@ -311,17 +293,20 @@ impl Transport {
     async fn finish(&mut self) -> Result<(), Error> {
         self.push_status(false);
         self.out.put_slice(b"c\0\0\0\x04");
+        let socket = self.socket.watch()?;
+        let out = &self.out;
+        let mut buffer = self.inbox.rest();
         let end = async {
-            self.socket.write_all(&self.out).await?;
+            socket.write_all(out).await?;
             loop {
-                while let Some((tag, _)) = cut(&mut self.buffer)? {
+                while let Some((tag, _)) = cut(&mut buffer)? {
                     if matches!(tag, b'Z' | b'E') {
                         // Terminate
-                        self.socket.write_all(b"X\0\0\0\x04").await?;
+                        socket.write_all(b"X\0\0\0\x04").await?;
                         return Ok::<(), Error>(());
                     }
                 }
-                if self.socket.read_buf(&mut self.buffer).await? == 0 {
+                if socket.read_buf(&mut buffer).await? == 0 {
                     return Ok(());
                 }
             }
