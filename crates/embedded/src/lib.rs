@@ -48,3 +48,6 @@ pub use postgres::{Postgres, PostgresOptions, PostgresSource, Shutdown};
 pub use progress::Progress;
 pub use s3::S3Server;
 pub use stack::{Stack, StackBuilder};
+
+/// The Apache Kafka that is brought along.
+pub const KAFKA_VERSION: &str = "4.3.1";

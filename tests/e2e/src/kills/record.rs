@@ -1,0 +1,140 @@
+//! The record of rounds: one JSON line each, and the page made from them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+
+/// One round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// Its number.
+    pub round: u64,
+    /// The runner's seed; with the number it decides every choice.
+    pub seed: u64,
+    /// The commit that was tested.
+    pub commit: String,
+    /// PostgreSQL's version.
+    pub postgres: String,
+    /// Kafka's version.
+    pub kafka: String,
+    /// datapipe's version, and how it was built.
+    pub datapipe: String,
+    /// What was done.
+    pub scenario: String,
+    /// Rows in the four tables at the end.
+    pub rows: i64,
+    /// Events in the objects.
+    pub events: i64,
+    /// Objects.
+    pub objects: u64,
+    /// The kills.
+    pub kills: Vec<Kill>,
+    /// Rows that the objects do not lead to.
+    pub lost: i64,
+    /// Events that came twice.
+    pub doubled: i64,
+    /// Rows that the objects lead to and PostgreSQL does not have, and lost ones with other values.
+    pub surplus: i64,
+    /// What is wrong with the chain of objects.
+    pub faults: Vec<String>,
+    /// How long the round took, in seconds.
+    pub seconds: f64,
+    /// True if nothing is wrong.
+    pub ok: bool,
+}
+
+/// One end of a worker, and how its successor came up. In seconds from the successor's start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Kill {
+    /// Until all tables' groups had a new owner: the session timeout of at most 6 s, and the slot's release.
+    pub owned_s: f64,
+    /// From then on until every table had committed to Kafka again.
+    pub flowing_s: f64,
+}
+
+/// Adds a record to the file.
+pub fn append(path: &Path, round: &Round) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut file = File::options().create(true).append(true).open(path)?;
+    writeln!(file, "{}", serde_json::to_string(round)?)?;
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Vec<Round>> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let lines = BufReader::new(File::open(path)?).lines();
+    lines.map(|line| Ok(serde_json::from_str(&line?)?)).collect()
+}
+
+/// The highest number on record.
+pub fn last_round(path: &Path) -> Result<Option<u64>> {
+    Ok(read(path)?.iter().map(|round| round.round).max())
+}
+
+/// The page about the rounds on record, from the lines alone.
+pub fn report(path: &Path) -> Result<String> {
+    let rounds = read(path)?;
+    let mut page = String::from(
+        "# The fault runner's record\n\nMade by `kills --report` from `kills.jsonl`; not to be edited. `just kills` adds \
+         rounds.\n\nA round kills workers with SIGKILL at random moments (or stops one with SIGSTOP until another has taken \
+         over, and lets it go on) under mixed load on real PostgreSQL, Apache Kafka and S3 servers, drains, and lets SQL \
+         decide: the events in the objects are loaded into PostgreSQL, folded and compared by `EXCEPT ALL`; the objects \
+         must tile the topic and hold exactly its records.\n\n",
+    );
+    let sum = |of: fn(&Round) -> i64| rounds.iter().map(of).sum::<i64>();
+    let kills: Vec<&Kill> = rounds.iter().flat_map(|round| &round.kills).collect();
+    let faults: usize = rounds.iter().map(|round| round.faults.len()).sum();
+    writeln!(page, "| rounds | kills | events | lost | doubled | surplus | chain faults |\n|---|---|---|---|---|---|---|")?;
+    writeln!(
+        page,
+        "| {} | {} | {} | {} | {} | {} | {faults} |\n",
+        rounds.len(),
+        kills.len(),
+        sum(|round| round.events),
+        sum(|round| round.lost),
+        sum(|round| round.doubled),
+        sum(|round| round.surplus)
+    )?;
+    writeln!(page, "| after a kill, in seconds | p50 | p99 | max |\n|---|---|---|---|")?;
+    for (what, of) in [
+        ("until the groups are owned again (session timeout of 6 s and slot release)", owned as fn(&Kill) -> f64),
+        ("from then until every table has committed again", flowing),
+    ] {
+        let mut values: Vec<f64> = kills.iter().map(|kill| of(kill)).collect();
+        values.sort_by(f64::total_cmp);
+        let at = |percent: usize| values.get((values.len().saturating_sub(1)) * percent / 100).copied().unwrap_or(0.0);
+        writeln!(page, "| {what} | {:.2} | {:.2} | {:.2} |", at(50), at(99), at(100))?;
+    }
+    let mut groups: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
+    for round in &rounds {
+        let group = groups.entry((round.scenario.clone(), round.postgres.clone())).or_default();
+        group.0 += 1;
+        group.1 += u64::from(round.ok);
+    }
+    writeln!(page, "\n| scenario | PostgreSQL | rounds | clean |\n|---|---|---|---|")?;
+    for ((scenario, postgres), (count, clean)) in groups {
+        writeln!(page, "| {scenario} | {postgres} | {count} | {clean} |")?;
+    }
+    let mut commits: Vec<&str> = rounds.iter().map(|round| round.commit.as_str()).collect();
+    commits.dedup();
+    writeln!(page, "\nCommits: {}.", commits.join(", "))?;
+    Ok(page)
+}
+
+fn owned(kill: &Kill) -> f64 {
+    kill.owned_s
+}
+
+fn flowing(kill: &Kill) -> f64 {
+    kill.flowing_s
+}

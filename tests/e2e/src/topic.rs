@@ -1,0 +1,152 @@
+//! What lies in a topic, and whether the objects hold exactly that.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{BufRead, BufReader};
+use std::time::{Duration, Instant};
+
+use datapipe_core::object::{ObjectMeta, parse_key};
+use datapipe_core::port::log::{LogReader, RecordBatch};
+use datapipe_core::port::store::ObjectStore;
+use datapipe_core::secret::Secret;
+use datapipe_kafka::{KafkaConfig, ReaderSettings, TopicReader};
+use datapipe_s3::{Credentials, S3Config, S3Store};
+use flate2::read::MultiGzDecoder;
+use tokio::time::sleep;
+
+use crate::Result;
+use crate::servers::Servers;
+
+/// The committed records of a topic's only partition.
+#[derive(Debug, Default)]
+pub struct Topic {
+    /// The first offset.
+    pub start: i64,
+    /// Offset and digest of each record with a value, in order.
+    pub values: Vec<(i64, u64)>,
+}
+
+/// One object.
+#[derive(Debug)]
+pub struct Object {
+    /// Its key.
+    pub key: String,
+    /// Its metadata.
+    pub meta: ObjectMeta,
+}
+
+/// The bucket of a round.
+pub fn store(servers: &Servers, bucket: &str) -> S3Store {
+    let s3 = servers.stack.s3();
+    let credentials = Credentials::new(Secret::new(s3.access_key()), Secret::new(s3.secret_key()));
+    let mut config = S3Config::new(s3.region(), bucket, credentials);
+    config.endpoint = Some(s3.endpoint());
+    config.path_style = true;
+    S3Store::new(config)
+}
+
+fn digest(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Topic {
+    /// Reads a topic to its end, as a read-committed consumer sees it.
+    pub async fn read(servers: &Servers, topic: &str) -> Result<Self> {
+        let kafka = KafkaConfig::plaintext(servers.stack.kafka().bootstrap())?;
+        let mut reader = TopicReader::new(&kafka, ReaderSettings::new(topic, "datapipe-e2e"))?;
+        let (start, end) = reader.bounds(0).await?;
+        let mut found = Self { start, values: Vec::new() };
+        if start == end {
+            return Ok(found);
+        }
+        reader.seek(0, start).await?;
+        let mut batch = RecordBatch::default();
+        let begun = Instant::now();
+        while reader.position(0).is_none_or(|position| position < end) {
+            batch.clear();
+            reader.poll(Duration::from_millis(200), &mut batch).await?;
+            let values = batch.iter().filter_map(|record| Some((record.offset, digest(record.value?))));
+            found.values.extend(values);
+            if begun.elapsed() > Duration::from_secs(60) {
+                return Err(format!("topic {topic} was not read to {end} within 60 s").into());
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The objects of a table, in the order of the log.
+pub async fn objects(store: &S3Store, table: &str, topic: &str) -> Result<Vec<Object>> {
+    let (mut keys, mut from) = (Vec::new(), None);
+    loop {
+        let page = store.list(&format!("table={table}/"), false, from.as_deref()).await?;
+        keys.extend(page.keys);
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    keys.sort_by_key(|key| parse_key(key, topic));
+    let mut objects = Vec::new();
+    for key in keys {
+        let head = store.head(&key).await?.ok_or("a listed object is gone")?;
+        objects.push(Object { meta: ObjectMeta::from_map(&head.metadata)?, key });
+    }
+    Ok(objects)
+}
+
+/// Waits until the objects reach the topic's last record.
+pub async fn delivered(store: &S3Store, table: &str, name: &str, topic: &Topic, limit: Duration) -> Result<Vec<Object>> {
+    let Some((last, _)) = topic.values.last() else { return objects(store, table, name).await };
+    let begun = Instant::now();
+    loop {
+        let objects = objects(store, table, name).await?;
+        if objects.last().is_some_and(|object| object.meta.next > *last) {
+            return Ok(objects);
+        }
+        if begun.elapsed() > limit {
+            return Err(format!("the objects of {table} do not reach offset {last} after {} s", limit.as_secs()).into());
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Checks that the objects tile the log and hold its records, each once and in order; hands each line on. Returns what
+/// is wrong.
+pub async fn check(store: &S3Store, topic: &Topic, objects: &[Object], mut line: impl FnMut(&str)) -> Result<Vec<String>> {
+    let mut faults = Vec::new();
+    let mut expected = topic.values.iter();
+    let mut next = topic.start;
+    for Object { key, meta } in objects {
+        if meta.covers_from != next {
+            faults.push(format!("{key} covers from {}, and the one before ends at {next}", meta.covers_from));
+        }
+        next = meta.next;
+        let head = store.head(key).await?.ok_or("an object is gone")?;
+        let content = store.read(key, 0, head.size).await?;
+        let mut rows = 0;
+        for text in BufReader::new(MultiGzDecoder::new(content.as_ref())).lines() {
+            let text = text?;
+            rows += 1;
+            match expected.next() {
+                Some((offset, wanted)) if *wanted == digest(text.as_bytes()) => {
+                    if !(meta.first..=meta.last).contains(offset) {
+                        faults.push(format!("{key} holds offset {offset}, outside of {}..={}", meta.first, meta.last));
+                    }
+                }
+                Some((offset, _)) => faults.push(format!("{key} line {rows} is not the record at offset {offset}")),
+                None => faults.push(format!("{key} line {rows} is beyond the topic's records")),
+            }
+            line(&text);
+        }
+        if rows != meta.written {
+            faults.push(format!("{key} says {} records and holds {rows}", meta.written));
+        }
+    }
+    let left = expected.count();
+    if left > 0 {
+        faults.push(format!("{left} records of the topic are in no object"));
+    }
+    Ok(faults)
+}
