@@ -103,5 +103,5 @@ impl Subject for Engine {
 pub(crate) fn setting(name: &str) -> Option<u64> {
     #[allow(clippy::disallowed_methods, reason = "a test's own knobs are no settings of the product")]
     let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+    Some(text.parse().expect("the setting is a number"))
 }

@@ -58,9 +58,8 @@ impl MemoryLog {
 
     fn point(&self) -> Point {
         match self.step.get() {
-            Step::Start => Point::CommitFirst,
             Step::Opened if self.step.resumes() => Point::CommitBoundary,
-            Step::Opened => Point::CommitFirst,
+            Step::Start | Step::Opened => Point::CommitFirst,
             Step::CatchUp => Point::CommitCatchUp,
             Step::Copy => Point::CommitCopy,
             Step::CopyEnd => Point::CommitCopyEnd,
@@ -87,9 +86,10 @@ impl TransactionalLog for MemoryLog {
         let mutation = self.instance.shared.lock().mutation;
         let early = match mutation {
             Some(Mutation::ClaimReadsFirst) => {
-                let (progress, delay_ms) = self.instance.shared.with(|world| {
-                    (world.kafka.progress(), if world.rng.random_bool(0.3) { 400 } else { 1 })
-                });
+                let (progress, delay_ms) = self
+                    .instance
+                    .shared
+                    .with(|world| (world.kafka.progress(), if world.rng.random_bool(0.3) { 400 } else { 1 }));
                 tokio::time::sleep(std::time::Duration::from_millis(delay_ms)).await;
                 Some(progress)
             }
@@ -137,15 +137,15 @@ impl TransactionalLog for MemoryLog {
     async fn room(&mut self) -> Result<(), PortError> {
         let epoch = self.epoch.ok_or_else(|| unclaimed(Point::Room))?;
         let queue = self.take_queue();
-        let send = move |world: &mut World| {
+        let pass_on = move |world: &mut World| {
             let now_ms = world.now_ms();
             world.kafka.append(epoch, &queue, now_ms).map_err(|_| fenced(Point::Room))
         };
-        let sent = self.instance.gate(Point::Room, send).await;
-        if sent.is_err() {
+        let result = self.instance.gate(Point::Room, pass_on).await;
+        if result.is_err() {
             self.epoch = None;
         }
-        sent
+        result
     }
 
     async fn commit(&mut self) -> Result<Committed, PortError> {

@@ -48,7 +48,8 @@ impl Objects {
         let mut last = String::new();
         let below = self.all.range(prefix.to_owned()..).map(|(key, _)| key);
         for key in below.take_while(|key| key.starts_with(prefix)) {
-            let folder = if folders { key[prefix.len()..].find('/').map(|at| &key[..=prefix.len() + at]) } else { None };
+            let folder =
+                if folders { key[prefix.len()..].find('/').map(|at| &key[..=prefix.len() + at]) } else { None };
             let entry = folder.unwrap_or(key);
             if from.is_some_and(|from| entry <= from) || entry == last {
                 continue;

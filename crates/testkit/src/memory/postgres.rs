@@ -223,7 +223,9 @@ impl Postgres {
         }
         if self.confirming.iter().any(|(at_ms, _)| *at_ms <= now_ms) {
             let due: Vec<_> = self.confirming.extract_if(.., |(at_ms, _)| *at_ms <= now_ms).collect();
-            due.into_iter().for_each(|(_, position)| self.confirm(position));
+            for (_, position) in due {
+                self.confirm(position);
+            }
         }
     }
 

@@ -127,7 +127,8 @@ impl LogReader for MemoryReader {
         let put = move |world: &mut World| {
             let end = world.objects.chain_end(partition).unwrap_or(world.kafka.start);
             if offset.offset > end {
-                let text = format!("group offset {} of partition {partition} is beyond the chain at {end}", offset.offset);
+                let text =
+                    format!("group offset {} of partition {partition} is beyond the chain at {end}", offset.offset);
                 world.violations.push(text);
             }
             world.note(|| format!("group offset {}", offset.offset));

@@ -173,15 +173,9 @@ impl ChangeSource for MemorySource {
         self.open(point, false).await
     }
 
-    async fn read_rows(
-        &mut self,
-        after: Option<&KeyBound>,
-        rows: &mut Vec<Tuple>,
-    ) -> Result<Arc<Relation>, PortError> {
-        let mut snapshot = self
-            .snapshot
-            .take()
-            .ok_or_else(|| failed(ErrorKind::Retry, Point::ReadRows, "no snapshot is open"))?;
+    async fn read_rows(&mut self, after: Option<&KeyBound>, rows: &mut Vec<Tuple>) -> Result<Arc<Relation>, PortError> {
+        let mut snapshot =
+            self.snapshot.take().ok_or_else(|| failed(ErrorKind::Retry, Point::ReadRows, "no snapshot is open"))?;
         let after = after.cloned();
         let read = move |world: &mut World| {
             if world.mutation == Some(Mutation::SnapshotDrifts) {

@@ -51,6 +51,7 @@ impl Default for RunSettings {
 
 /// A schedule, drawn from its seed alone.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "independent choices, drawn one by one")]
 pub struct Plan {
     /// The seed.
     pub seed: u64,
@@ -146,7 +147,8 @@ impl Plan {
 
 /// Faults without which a point is hardly ever reached.
 fn before(point: Point, rng: &mut SmallRng) -> Vec<(Point, Fault, u32)> {
-    let mid_copy = (Point::CommitCopy, [Fault::CrashAfter, Fault::Lost][rng.random_range(0..2)], rng.random_range(0..3));
+    let mid_copy =
+        (Point::CommitCopy, [Fault::CrashAfter, Fault::Lost][rng.random_range(0..2)], rng.random_range(0..3));
     match point {
         Point::OpenSnapshotBegin => vec![(Point::CreateSlot, Fault::CrashAfter, 0)],
         Point::OpenSnapshotResume

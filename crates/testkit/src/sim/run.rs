@@ -210,19 +210,16 @@ impl Sim {
     async fn end(&self, process: Process) {
         let Process { instance, mut task } = process;
         instance.stop.cancel();
-        match tokio::time::timeout(STOP_MAX, &mut task).await {
-            Ok(ended) => {
-                let in_order = matches!(&ended, Ok((Some(Ok(())), Some(_))));
-                drop(self.note_end(&instance, ended));
-                let mut world = self.shared.lock();
-                if in_order && world.kafka.has_open() {
-                    world.violations.push(format!("{} stopped and left a transaction open", instance.name));
-                }
-            }
-            Err(_) => {
-                instance.kill.cancel();
-                self.shared.lock().violations.push(format!("{} does not stop", instance.name));
-            }
+        let Ok(ended) = tokio::time::timeout(STOP_MAX, &mut task).await else {
+            instance.kill.cancel();
+            self.shared.lock().violations.push(format!("{} does not stop", instance.name));
+            return;
+        };
+        let in_order = matches!(&ended, Ok((Some(Ok(())), Some(_))));
+        drop(self.note_end(&instance, ended));
+        let mut world = self.shared.lock();
+        if in_order && world.kafka.has_open() {
+            world.violations.push(format!("{} stopped and left a transaction open", instance.name));
         }
     }
 

@@ -88,7 +88,7 @@ impl Found {
         let version = if op == "d" { None } else { unsigned(&image["v"]) };
         let xid = unsigned(&json["source"]["txId"]).unwrap_or(0);
         let lsn = unsigned(&json["source"]["lsn"]).ok_or_else(malformed)?;
-        let reported = Reported { partition, offset, version, xid, lsn, op };
+        let reported = Reported { partition, offset, op, xid, lsn, version };
         if reported.op == "t" {
             self.truncates.push(reported);
         } else {
@@ -191,7 +191,8 @@ impl Found {
             let due: Vec<_> = all.iter().filter(|truncate| truncate.place.0 >= point).collect();
             let same = self.truncates.iter().map(|found| found.xid).eq(due.iter().map(|due| due.xid));
             if same {
-                let placed = self.truncates.iter().zip(due).map(|(found, due)| (found.partition, found.offset, due.place));
+                let placed =
+                    self.truncates.iter().zip(due).map(|(found, due)| (found.partition, found.offset, due.place));
                 self.in_order.extend(placed);
                 return;
             }
@@ -216,7 +217,8 @@ impl Found {
         if world.kafka.settings.partitions > 1 && !self.truncates.is_empty() {
             return;
         }
-        let mut steps: Vec<(i64, Option<&Key>, &Reported)> = self.truncates.iter().map(|one| (one.offset, None, one)).collect();
+        let mut steps: Vec<(i64, Option<&Key>, &Reported)> =
+            self.truncates.iter().map(|one| (one.offset, None, one)).collect();
         steps.extend(self.by_key.iter().flat_map(|(key, all)| all.iter().map(move |one| (one.offset, Some(key), one))));
         steps.sort_by_key(|(offset, ..)| *offset);
         let mut rows: BTreeMap<&Key, Option<u64>> = BTreeMap::new();
