@@ -22,7 +22,9 @@ fn replay(seed: u64) -> String {
         text.push('\n');
     }
     for wrong in outcome.wrong {
-        text.push_str(&format!("WRONG: {wrong}\n"));
+        text.push_str("WRONG: ");
+        text.push_str(&wrong);
+        text.push('\n');
     }
     text
 }
