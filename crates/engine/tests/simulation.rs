@@ -2,6 +2,7 @@
 //!
 //! `DATAPIPE_SIM_SCHEDULES=1000000 cargo test -p datapipe-engine --test simulation` runs a million schedules;
 //! `DATAPIPE_SIM_SEED=17` replays one and prints what happens in it.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test says what is wrong by panicking")]
 
 use std::time::Instant;
 
