@@ -1,11 +1,12 @@
 //! `datapipe-run plan`: prints the plan.
 
 use std::io::Write;
+use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use datapipe_boot::{Exit, report};
 use datapipe_core::plan::{PipelinePlan, Plan};
-use datapipe_core::settings::Role;
+use datapipe_core::settings::{ByteSize, Role, Span};
 
 use crate::cli::{Output, PlanArguments};
 
@@ -59,6 +60,7 @@ fn pipeline_table(pipeline: &PipelinePlan, bucket: &str) -> String {
     let worker = &pipeline.worker;
     let setting = |role, key: &str| pipeline.connector(role)?.config.get(key).cloned();
     let object = |key| setting(Role::Sink, key).unwrap_or_else(|| "-".to_owned());
+    let number = |key| setting(Role::Sink, key)?.parse::<u64>().ok();
     let role = |role| pipeline.connector(role).map_or("(off)", |connector| connector.name.as_str());
     let partitions =
         pipeline.topics.iter().find(|topic| topic.name == names.data_topic).map_or(0, |topic| topic.partitions);
@@ -70,16 +72,17 @@ fn pipeline_table(pipeline: &PipelinePlan, bucket: &str) -> String {
         ),
         ("slot, publication", format!("{}, {}", names.slot, names.publication)),
         ("source", role(Role::Source).to_owned()),
-        ("topic", format!("{} ({partitions} partitions)", names.data_topic)),
+        ("topic", format!("{}, partitions: {partitions}", names.data_topic)),
         ("sink", role(Role::Sink).to_owned()),
         ("objects", format!("s3://{bucket}/{}year=../month=../day=../hour=../", names.object_prefix)),
         (
             "cut at",
             format!(
-                "{} rows, {} bytes, {} ms",
+                "{} rows, {}, {}",
                 object("file.max.records"),
-                object("datapipe.object.max.bytes"),
-                object("datapipe.object.max.age.ms")
+                number("datapipe.object.max.bytes").map_or_else(String::new, |bytes| ByteSize(bytes).to_string()),
+                number("datapipe.object.max.age.ms")
+                    .map_or_else(String::new, |age_ms| Span(Duration::from_millis(age_ms)).to_string()),
             ),
         ),
         ("group", names.group.clone()),

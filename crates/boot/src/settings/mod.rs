@@ -38,13 +38,16 @@ pub struct Loaded {
     problems: Vec<Problem>,
     /// Key paths that were dropped, because they could not be read.
     dropped: Vec<String>,
+    /// The file could not be read at all, so what seems missing may stand in it.
+    file_failed: bool,
     figment: Figment,
 }
 
 /// Reads all sources. Problems are kept, so that those of the plan can be told along with them.
 pub fn load(sources: &Sources) -> Loaded {
     let file = sources.file.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
-    let mut figment = Figment::from(Pairs { name: "default", pairs: &sources.defaults });
+    let defaults = merge(Figment::new(), DEFAULT, &sources.defaults);
+    let mut figment = defaults.clone();
     let mut problems = Vec::new();
     match readable(&file, sources.file.is_some()) {
         Ok(false) => {}
@@ -54,17 +57,21 @@ pub fn load(sources: &Sources) -> Loaded {
     // A file that is no TOML hides the other sources, so it is told apart first.
     if let Err(error) = figment.data() {
         problems.extend(error.into_iter().map(|error| words::syntax(&file, &error)));
-        figment = Figment::from(Pairs { name: "default", pairs: &sources.defaults });
+        figment = defaults;
     }
+    let file_failed = !problems.is_empty();
     let environment = Env::prefixed(ENVIRONMENT_PREFIX).ignore(&NO_SETTINGS).split("__");
-    figment = figment.merge(environment).merge(Pairs { name: FLAG, pairs: &sources.flags });
-    read::settings(figment, problems)
+    figment = merge(figment.merge(environment), FLAG, &sources.flags);
+    Loaded { file_failed, ..read::settings(figment, problems) }
 }
 
 impl Loaded {
     /// The plan for the catalog's tables, or every problem of settings and plan at once.
     pub fn plan(&self, catalog: &Catalog) -> Result<Plan, Problems> {
         let mut problems = self.problems.clone();
+        if self.file_failed {
+            return Err(Problems(problems));
+        }
         match Plan::new(catalog, &self.settings) {
             Ok(plan) if problems.is_empty() => return Ok(plan),
             Ok(_) => {}
@@ -83,14 +90,12 @@ impl Loaded {
         if self.dropped.contains(&problem.object) || (problem.object == "postgres.url" && self.dropped_postgres()) {
             return None;
         }
-        let path: Vec<String> = problem.object.split('.').map(str::to_owned).collect();
-        // A bound that a section breaks is told of the table; the section's own key follows the table's name.
-        let section = (path.len() > 3 && path[0] == "tables").then(|| path[2..].to_vec());
+        // A property's name has dots of its own.
+        let path: Vec<String> = match problem.object.strip_prefix("kafka.properties.") {
+            Some(property) => ["kafka", "properties", property].map(str::to_owned).to_vec(),
+            None => problem.object.split('.').map(str::to_owned).collect(),
+        };
         let origin = words::origin(&self.figment, &path);
-        let origin = origin.or_else(|| {
-            let section = section?;
-            Some(format!("{}, {}", section.join("."), words::origin(&self.figment, &section)?))
-        });
         if let Some(origin) = origin {
             problem.object = format!("{} ({origin})", problem.object);
         }
@@ -117,27 +122,30 @@ fn readable(file: &Path, named: bool) -> Result<bool, Problem> {
     }
 }
 
-/// The name of the provider of flags.
+/// The names of the providers of defaults and flags.
+const DEFAULT: &str = "default";
 const FLAG: &str = "--set";
 
-/// Settings as pairs of key path and text. Texts are read as the environment's are: numbers, booleans and lists
-/// where they look like it.
-struct Pairs<'a> {
+/// One setting as key path and text. The text is read as the environment's are: numbers, booleans and lists where it
+/// looks like one.
+struct Pair<'a> {
     name: &'static str,
-    pairs: &'a [(String, String)],
+    path: &'a str,
+    text: &'a str,
 }
 
-impl Provider for Pairs<'_> {
+impl Provider for Pair<'_> {
     fn metadata(&self) -> Metadata {
         Metadata::named(self.name)
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        let mut all = Figment::new();
-        for (path, text) in self.pairs {
-            let value: Value = text.parse().expect("any text is a value");
-            all = all.merge(figment::providers::Serialized::default(path, value));
-        }
-        all.data()
+        let value: Value = self.text.parse().expect("any text is a value");
+        let nested = figment::util::nest(self.path, value);
+        Ok(Profile::Default.collect(nested.into_dict().unwrap_or_default()))
     }
+}
+
+fn merge(figment: Figment, name: &'static str, pairs: &[(String, String)]) -> Figment {
+    pairs.iter().fold(figment, |figment, (path, text)| figment.merge(Pair { name, path, text }))
 }

@@ -25,25 +25,27 @@ pub(super) fn settings(figment: Figment, mut problems: Vec<Problem>) -> Loaded {
     let mut value = Value::from(merged);
     while problems.len() < PROBLEMS_MAX {
         let errors = match value.deserialize::<Settings>() {
-            Ok(settings) => return Loaded { settings, problems, dropped, figment },
+            Ok(settings) => return Loaded { settings, problems, dropped, file_failed: false, figment },
             Err(errors) => errors,
         };
         for error in errors {
             let path = offender(&error);
             problems.push(words::problem(&figment, &path, &error.kind));
             if !remove(&mut value, &path) {
-                return Loaded { settings: Settings::default(), problems, dropped, figment };
+                return Loaded { settings: Settings::default(), problems, dropped, file_failed: false, figment };
             }
             dropped.push(path.join("."));
         }
     }
-    Loaded { settings: Settings::default(), problems, dropped, figment }
+    Loaded { settings: Settings::default(), problems, dropped, file_failed: false, figment }
 }
 
-/// The key that is to blame: an unknown field is told by its parent.
+/// The key that is to blame: an unknown field may be told by its parent.
 fn offender(error: &Error) -> Vec<String> {
     let mut path = error.path.clone();
-    if let Kind::UnknownField(name, _) = &error.kind {
+    if let Kind::UnknownField(name, _) = &error.kind
+        && path.last() != Some(name)
+    {
         path.push(name.clone());
     }
     path

@@ -9,7 +9,7 @@ use figment::error::{Actual, Kind};
 use figment::value::Value;
 use figment::{Error, Figment, Provider, Source};
 
-use super::{ENVIRONMENT_PREFIX, FLAG};
+use super::{DEFAULT, ENVIRONMENT_PREFIX, FLAG};
 
 /// A guess that is further off than this share of the key is none.
 const EDITS_SHARE: usize = 3;
@@ -33,7 +33,7 @@ pub(super) fn origin(figment: &Figment, path: &[String]) -> Option<String> {
     match &metadata.source {
         Some(Source::File(file)) => Some(file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned()),
         _ if metadata.name == FLAG => Some(format!("{FLAG} {}", path.join("."))),
-        _ if metadata.name == "default" => None,
+        _ if metadata.name == DEFAULT => None,
         _ => Some(variable(path)),
     }
 }
@@ -50,7 +50,12 @@ pub(super) fn syntax(file: &Path, error: &Error) -> Problem {
     let place = lines.next().and_then(|line| line.strip_prefix("TOML parse error at ")).unwrap_or("an unknown place");
     let reason = lines.next_back().filter(|line| !line.contains('|')).unwrap_or("it cannot be read");
     let what = format!("is no TOML at {}: {reason}", place.trim());
-    Problem::new(file.display().to_string(), what, "texts stand in quotes, as in region = \"us-east-1\"")
+    let fix = if reason.contains("duplicate") {
+        "write each section and each key once"
+    } else {
+        "texts stand in quotes, as in region = \"us-east-1\""
+    };
+    Problem::new(file.display().to_string(), what, fix)
 }
 
 /// A value that cannot be read as what it should be.
@@ -63,6 +68,12 @@ pub(super) fn problem(figment: &Figment, path: &[String], kind: &Kind) -> Proble
     let secret = is_secret_key(&key);
     match kind {
         Kind::UnknownField(name, expected) => Problem::new(object, "is no setting", unknown(path, name, expected)),
+        // Whatever stands here may be the secret itself.
+        _ if secret => {
+            let fix = "put it where only this process can read it, and refer to it: \"${env:NAME}\", \"${file:/path:key}\" or \"${dir:/path:file}\"";
+            Problem::new(object, "is no reference to a secret (the text is not shown here)", fix)
+                .because("settings are printed with the plan and in logs")
+        }
         Kind::UnknownVariant(value, expected) => {
             let near = nearest(value, expected.iter().copied());
             let fix = match near {
@@ -70,11 +81,6 @@ pub(super) fn problem(figment: &Figment, path: &[String], kind: &Kind) -> Proble
                 None => format!("set one of {}", quoted(expected)),
             };
             Problem::new(object, format!("{value:?} is none of {}", quoted(expected)), fix)
-        }
-        Kind::InvalidType(..) | Kind::InvalidValue(..) | Kind::ISizeOutOfRange(_) | Kind::USizeOutOfRange(_)
-            if secret =>
-        {
-            Problem::new(object, "is no text (not shown here)", "write a reference: \"${env:NAME}\"")
         }
         Kind::InvalidType(actual, expected) => wrong_type(object, path, actual, expected),
         Kind::InvalidValue(actual, expected) => {
@@ -89,6 +95,10 @@ pub(super) fn problem(figment: &Figment, path: &[String], kind: &Kind) -> Proble
 }
 
 fn wrong_type(object: String, path: &[String], actual: &Actual, expected: &str) -> Problem {
+    if let Some((_, examples)) = expected.split_once("its unit, as in ") {
+        let what = format!("is {}, without a unit", shown(actual));
+        return Problem::new(object, what, format!("write a text with one, as in {examples}"));
+    }
     let inside_properties = path.len() > 2 && path[..2] == ["kafka".to_owned(), "properties".to_owned()];
     let fix = if inside_properties && matches!(actual, Actual::Map) {
         "quote a key with dots, as in \"security.protocol\" = \"SSL\"".to_owned()
@@ -172,7 +182,7 @@ fn shown(actual: &Actual) -> String {
 fn plain(expected: &str) -> String {
     let number = |bounds: &str| format!("a whole number {bounds}");
     match expected {
-        "u16" => number("from 0 to 65535"),
+        "u16" => number("from 1 to 65535"),
         "i16" => number("from 1 to 32767"),
         "u32" => number("from 0 to 4294967295"),
         "u64" => number("of 0 or more"),

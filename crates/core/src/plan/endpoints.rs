@@ -95,7 +95,7 @@ pub(super) fn postgres(settings: &PostgresSettings, problems: &mut Vec<Problem>)
         value.filter(|value| !value.is_empty()).unwrap_or_else(|| {
             let what = if settings.url.is_some() { format!("has no {part}") } else { "is missing".to_owned() };
             let object = if settings.url.is_some() { "postgres.url".to_owned() } else { format!("postgres.{part}") };
-            problems.push(Problem::new(object, what, format!("set it, as in {example:?}")));
+            problems.push(Problem::new(object, what, format!("write it as in {example:?}")));
             String::new()
         })
     };

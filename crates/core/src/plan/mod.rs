@@ -1,5 +1,6 @@
 //! The plan: complete, validated all at once, printable, with secrets as references only.
 
+mod bounds;
 mod endpoints;
 mod pipeline;
 mod problem;
@@ -53,6 +54,8 @@ impl Plan {
         let kafka = endpoints::kafka(&settings.kafka, &mut problems);
         let s3 = endpoints::s3(&settings.s3, &mut problems);
         let run = run(settings, &mut problems);
+        bounds::sections(settings, &mut problems);
+        let sections = problems.clone();
         let mut tables = Vec::new();
         for (table, declared) in catalog.iter() {
             let place = pipeline::Place { settings, postgres: &postgres, s3: &s3 };
@@ -62,7 +65,7 @@ impl Plan {
         shared_ports(&tables, &mut problems);
         // A rule that all tables break by one setting is one problem.
         let mut seen = BTreeSet::new();
-        problems.retain(|problem| seen.insert(problem.to_string()));
+        problems.retain(|problem| seen.insert(problem.to_string()) && !bounds::inherited(problem, &sections));
         if problems.is_empty() { Ok(Self { postgres, kafka, s3, run, tables }) } else { Err(Problems(problems)) }
     }
 

@@ -1,12 +1,11 @@
 //! One table's part of the plan.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::bounds::Bounds;
 use super::{PostgresPlan, Problem, S3Plan};
 use crate::connector::{ConfigSecret, SinkConfig, SourceConfig};
 use crate::convention::Names;
@@ -105,15 +104,10 @@ pub(super) fn plan(
     let port = own.port.unwrap_or(table.port);
     let roles = own.connectors.unwrap_or_else(|| vec![Role::Source, Role::Sink]);
 
-    let mut bounds = Bounds { table: &table.name, problems };
-    bounds.check("port", port, &(1024..=u16::MAX));
+    let mut bounds = Bounds::of_table(&table.name, problems);
+    bounds.port(port);
     bounds.source(&source);
-    bounds.check("topic.partitions", topic.partitions, &(1..=10_000));
-    bounds.check(
-        "topic.retention",
-        Span(topic.retention),
-        &(Span(Duration::from_secs(3600))..=Span(Duration::from_secs(3650 * 86_400))),
-    );
+    bounds.topic(&topic);
     bounds.sink(&sink);
     bounds.worker(&worker);
     bounds.roles(&roles);
@@ -137,7 +131,7 @@ pub(super) fn plan(
     })
 }
 
-fn override_source(mut source: Source, settings: &SourceSettings) -> Source {
+pub(super) fn override_source(mut source: Source, settings: &SourceSettings) -> Source {
     source.snapshot = settings.snapshot.unwrap_or(source.snapshot);
     source.heartbeat = settings.heartbeat.map_or(source.heartbeat, |span| span.0);
     source.tombstones = settings.tombstones.unwrap_or(source.tombstones);
@@ -147,13 +141,13 @@ fn override_source(mut source: Source, settings: &SourceSettings) -> Source {
     source
 }
 
-fn override_topic(mut topic: Topic, partitions: Option<i32>, retention: Option<Span>) -> Topic {
+pub(super) fn override_topic(mut topic: Topic, partitions: Option<i32>, retention: Option<Span>) -> Topic {
     topic.partitions = partitions.unwrap_or(topic.partitions);
     topic.retention = retention.map_or(topic.retention, |span| span.0);
     topic
 }
 
-fn override_sink(mut sink: Sink, settings: &SinkSettings) -> Sink {
+pub(super) fn override_sink(mut sink: Sink, settings: &SinkSettings) -> Sink {
     sink.rows_max = settings.rows.unwrap_or(sink.rows_max);
     sink.bytes_max = settings.bytes.map_or(sink.bytes_max, |size| size.0);
     sink.age_max = settings.age.map_or(sink.age_max, |span| span.0);
@@ -161,62 +155,11 @@ fn override_sink(mut sink: Sink, settings: &SinkSettings) -> Sink {
     sink
 }
 
-fn override_worker(mut worker: Worker, settings: &WorkerSettings) -> Worker {
+pub(super) fn override_worker(mut worker: Worker, settings: &WorkerSettings) -> Worker {
     worker.kind = settings.kind.unwrap_or(worker.kind);
     let memory_mib = |size: ByteSize| u32::try_from(size.0 >> 20).unwrap_or(u32::MAX);
     worker.memory_mib = settings.memory.map_or(worker.memory_mib, memory_mib);
     worker
-}
-
-/// Checks one table's values against their bounds, whether a person typed them or a declaration set them.
-struct Bounds<'a> {
-    table: &'a str,
-    problems: &'a mut Vec<Problem>,
-}
-
-impl Bounds<'_> {
-    fn check<T: Copy + PartialOrd + Display>(&mut self, key: &str, value: T, bounds: &RangeInclusive<T>) {
-        if !bounds.contains(&value) {
-            let fix = format!("set a value from {} to {}", bounds.start(), bounds.end());
-            self.report(key, format!("{value} is out of bounds"), fix);
-        }
-    }
-
-    fn report(&mut self, key: &str, what: impl Into<String>, fix: impl Into<String>) {
-        self.problems.push(Problem::new(format!("tables.{}.{key}", self.table), what, fix));
-    }
-
-    fn source(&mut self, source: &Source) {
-        let heartbeats = Span(Duration::from_millis(100))..=Span(Duration::from_secs(3600));
-        self.check("source.heartbeat", Span(source.heartbeat), &heartbeats);
-        self.check("source.batch_rows", source.batch_rows_max, &(1..=1_000_000));
-        self.check("source.queue_bytes", ByteSize(source.queue_bytes_max), &(ByteSize(1 << 20)..=ByteSize(1 << 30)));
-    }
-
-    fn sink(&mut self, sink: &Sink) {
-        self.check("sink.rows", sink.rows_max, &(1..=u64::from(i32::MAX.unsigned_abs())));
-        self.check("sink.bytes", ByteSize(sink.bytes_max), &(ByteSize(1 << 10)..=ByteSize(5 << 30)));
-        let ages = Span(Duration::from_millis(100))..=Span(Duration::from_secs(86_400));
-        self.check("sink.age", Span(sink.age_max), &ages);
-    }
-
-    fn worker(&mut self, worker: &Worker) {
-        let memory = ByteSize(u64::from(worker.memory_mib) << 20);
-        self.check("worker.memory", memory, &(ByteSize(16 << 20)..=ByteSize(1 << 40)));
-    }
-
-    fn roles(&mut self, roles: &[Role]) {
-        if roles.is_empty() {
-            self.report("connectors", "is empty, so nothing would run", "name \"source\", \"sink\" or both");
-        }
-    }
-
-    fn key(&mut self, key: &[String]) {
-        if key.is_empty() || key.iter().any(String::is_empty) {
-            let fix = "declare the primary key's columns: Table::new(..).with_key([..])";
-            self.report("key", "the declaration names no key, and rows could not be told apart", fix);
-        }
-    }
 }
 
 fn publication(names: &Names, schema: &str) -> PublicationPlan {
