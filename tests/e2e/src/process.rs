@@ -34,8 +34,6 @@ pub struct Settings {
 impl Worker {
     /// Starts a worker for all four tables; its log is appended to `{name}.log`.
     pub fn start(servers: &Servers, settings: &Settings, name: &str) -> Result<Self> {
-        let log = servers.root().join(format!("{name}.log"));
-        let file = File::options().create(true).append(true).open(&log)?;
         let (postgres, s3) = (servers.stack.postgres(), servers.stack.s3());
         let mut command = Command::new(program()?);
         command.arg("start").current_dir(servers.root());
@@ -58,15 +56,19 @@ impl Worker {
         for (table, port) in TABLES.iter().zip(settings.ports) {
             set(&format!("tables.{table}.port"), &port.to_string());
         }
-        let child = command
+        command
             .env("PGPASSWORD", postgres.password())
             .env("AWS_ACCESS_KEY_ID", s3.access_key())
-            .env("AWS_SECRET_ACCESS_KEY", s3.secret_key())
-            .stdin(Stdio::null())
-            .stdout(Stdio::from(file.try_clone()?))
-            .stderr(Stdio::from(file))
-            .spawn()?;
-        Ok(Self { child, log, ports: settings.ports })
+            .env("AWS_SECRET_ACCESS_KEY", s3.secret_key());
+        Self::run(command, servers.root(), name, settings.ports)
+    }
+
+    /// Starts a worker by a command of one's own; its log is appended to `{name}.log` in the folder.
+    pub fn run(mut command: Command, folder: &Path, name: &str, ports: [u16; 4]) -> Result<Self> {
+        let log = folder.join(format!("{name}.log"));
+        let file = File::options().create(true).append(true).open(&log)?;
+        command.stdin(Stdio::null()).stdout(Stdio::from(file.try_clone()?)).stderr(Stdio::from(file));
+        Ok(Self { child: command.spawn()?, log, ports })
     }
 
     /// The worker's log so far, its last 4 KiB.
@@ -143,7 +145,7 @@ impl Drop for Worker {
 }
 
 /// The program as `cargo build --bins` leaves it: beside this one, or one folder up from a test.
-fn program() -> Result<PathBuf> {
+pub fn program() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let folders = own.ancestors().skip(1).take(2);
     let found = folders.map(|folder| folder.join("datapipe-run")).find(|path| Path::exists(path));

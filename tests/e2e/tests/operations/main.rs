@@ -1,0 +1,10 @@
+//! What an operator does with it: start on servers that exist, stop and start again, read the objects with another
+//! tool. Real servers, the real `datapipe-run`.
+//!
+//! Each test has servers of its own; they run one at a time, because each starts PostgreSQL, Kafka and S3.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
+mod duckdb;
+mod restart;
+mod stage;
+mod start;

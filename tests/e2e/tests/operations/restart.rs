@@ -1,0 +1,64 @@
+//! SIGTERM, and the next start.
+
+use std::time::{Duration, Instant};
+
+use datapipe_e2e::load;
+use datapipe_e2e::servers::TABLES;
+use tokio::time::sleep;
+
+use crate::stage::{PATIENCE, PG15, Stage};
+
+/// `run.drain_timeout`'s default.
+const DRAIN_MAX: Duration = Duration::from_secs(20);
+
+/// Stopped in the snapshot, under load, in a COPY of 40,000 rows, and at rest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_worker_drains_and_the_next_one_goes_on() {
+    let stage = Stage::new(PG15).await;
+    load::fill(&stage.db, 20_000).await.unwrap();
+    let loads = stage.load(11).await;
+    for moment in ["in the snapshot", "under load", "in a COPY", "in another COPY"] {
+        let begun = Instant::now();
+        let mut worker = stage.worker();
+        worker.until(&stage.http, "datapipe_worker_owner", 1.0, PATIENCE).await.unwrap();
+        let owned = begun.elapsed();
+        let copying = async {
+            if moment.ends_with("COPY") {
+                stage.flows(&mut worker).await;
+                load::copy(&stage.servers.connect().await.unwrap(), TABLES[1]).await.unwrap();
+            } else if moment == "under load" {
+                stage.flows(&mut worker).await;
+                sleep(Duration::from_secs(2)).await;
+            } else {
+                sleep(Duration::from_millis(300)).await;
+            }
+        };
+        copying.await;
+        stop(&stage, worker, moment, owned).await;
+    }
+    let transactions = loads.end().await;
+
+    let worker = stage.worker();
+    let judged = stage.judge(&worker).await;
+    stop(&stage, worker, "at rest", Duration::ZERO).await;
+    let events: i64 = judged.iter().map(|table| table.verdict.events).sum();
+    println!("{transactions} transactions, {events} events, stopped 5 times: lost 0, doubled 0");
+    assert!(events > 4 * 20_000 + 80_000, "{events} events are too few");
+    stage.end().await;
+}
+
+/// SIGTERM: exit code 0, in time, and nothing is held any more.
+async fn stop(stage: &Stage, worker: datapipe_e2e::process::Worker, moment: &str, owned: Duration) {
+    let begun = Instant::now();
+    worker.stop().await.unwrap_or_else(|error| panic!("stopped {moment}: {error}"));
+    let took = begun.elapsed();
+    println!("stopped {moment}: {:.2} s; it owned its tables after {:.2} s", took.as_secs_f64(), owned.as_secs_f64());
+    assert!(took < DRAIN_MAX, "stopped {moment}: {took:?}");
+    // A walsender ends when it sees its client gone, which is at once; it is asked a few times all the same.
+    let held = "SELECT count(*) FROM pg_replication_slots WHERE active";
+    let begun = Instant::now();
+    while stage.db.query_one(held, &[]).await.unwrap().get::<_, i64>(0) > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(5), "stopped {moment}: slots are still held after 5 s");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
