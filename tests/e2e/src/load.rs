@@ -17,7 +17,7 @@ use crate::servers::TABLES;
 const COPY_ROWS: u64 = 40_000;
 
 /// The transaction after which one table is truncated, once: a snapshot that meets a TRUNCATE is begun again.
-const TRUNCATE_AT: u64 = 400;
+const TRUNCATE_AT: u64 = 300;
 
 const NEW: &str = "(name, amount, at, flag, doc, note)";
 const VALUES: &str = "md5(random()::text), round((random() * 1000)::numeric, 2), clock_timestamp(), random() < 0.5, \
@@ -42,7 +42,7 @@ pub async fn small(db: &Client, seed: u64, truncates: bool, stop: &CancellationT
             db.batch_execute("TRUNCATE order_items").await?;
         }
         // The load is about moments, not about speed.
-        if transactions % 10 == 0 {
+        if transactions % 4 == 0 {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     }
@@ -58,8 +58,8 @@ fn transaction(rng: &mut SmallRng) -> String {
         50..60 => format!("DELETE FROM {table} WHERE id = {some};"),
         60..68 => format!("UPDATE {table} SET id = nextval('{table}_id_seq') WHERE id = {some};"),
         68..80 => format!("BEGIN; {} COMMIT;", TABLES.map(insert).concat()),
-        80..86 => format!("INSERT INTO {table} {NEW} SELECT {VALUES} FROM generate_series(1, 200);"),
-        86..91 => format!("UPDATE {table} SET flag = NOT flag WHERE id % 7 = 3 AND id > (SELECT max(id) - 500 FROM {table});"),
+        80..86 => format!("INSERT INTO {table} {NEW} SELECT {VALUES} FROM generate_series(1, 20);"),
+        86..91 => format!("UPDATE {table} SET flag = NOT flag WHERE id % 7 = 3 AND id > (SELECT max(id) - 100 FROM {table});"),
         91..95 => format!("BEGIN; {} SAVEPOINT s; {} ROLLBACK TO s; {} COMMIT;", insert(table), insert(table), insert(table)),
         95..98 => format!("BEGIN; {} ROLLBACK;", insert(table)),
         _ => insert(table),
