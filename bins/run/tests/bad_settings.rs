@@ -180,14 +180,14 @@ fn the_good_settings_are_planned_in_each_form() {
 
 #[test]
 fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    const FILE: &str = "[sink]\nrows = 1\n";
+    const ENVIRONMENT: &[(&str, &str)] = &[("DATAPIPE_SINK__ROWS", "2")];
     let rows = |file, environment, arguments| {
         let (code, json, stderr) = run(&Case { name: "precedence", file, environment, arguments });
         assert_eq!(code, 0, "{stderr}");
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         json["tables"][0]["connectors"][1]["config"]["file.max.records"].as_str().unwrap().to_owned()
     };
-    const FILE: &str = "[sink]\nrows = 1\n";
-    const ENVIRONMENT: &[(&str, &str)] = &[("DATAPIPE_SINK__ROWS", "2")];
     assert_eq!(rows("", &[], &["-o", "json"]), "50000");
     assert_eq!(rows(FILE, &[], &["-o", "json"]), "1");
     assert_eq!(rows(FILE, ENVIRONMENT, &["-o", "json"]), "2");
