@@ -3,6 +3,11 @@
 //! A walsender sends each row by itself, and each send wakes a reader that waits: at full load both spend most of
 //! their time on that. So under load the reader sleeps for a moment whenever it has emptied the socket, and the server
 //! goes on writing into the socket's buffer. When little arrives it never sleeps, so that a single change is not late.
+//!
+//! Measured on loopback with a million small rows: 216,000 to 231,000 rows/s against 102,000 for a reader in lockstep,
+//! walsender 4.1 to 4.4 s of CPU against 9.3. Pausing without exception was worse (7 to 8 s): as long as the receive
+//! window is open, each row is a segment of its own. A receive buffer of 32 KiB, which closes the window early, gave
+//! 3.7 s of walsender and 0.4 s of our CPU, but would choke a link with any delay.
 
 use std::time::Duration;
 
