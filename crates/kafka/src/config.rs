@@ -129,11 +129,12 @@ impl KafkaConfig {
         client
     }
 
-    /// A consumer's settings; what it holds of fetched records is about `prefetch_bytes` and one response of half of
-    /// that on top.
+    /// A consumer's settings; what it holds of fetched records is about `prefetch_bytes` and one response of an
+    /// eighth of that, compressed, on top.
     pub(crate) fn consumer(&self, prefetch_bytes: u32) -> ClientConfig {
         let mut client = self.client();
-        let response_bytes = (prefetch_bytes / 2).max(1024 * 1024);
+        // Compressed; in memory a response takes five times as much and more.
+        let response_bytes = (prefetch_bytes / 8).max(256 * 1024);
         client
             .set("allow.auto.create.topics", "false")
             .set("auto.offset.reset", "error")

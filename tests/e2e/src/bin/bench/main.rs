@@ -27,7 +27,7 @@ use crate::rounds::Rounds;
 /// Measures speed, cost, memory and latency on servers of its own.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
-struct Cli {
+pub(crate) struct Cli {
     /// Changes in the slot, in transactions of ten
     #[arg(long, value_name = "ROWS", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1000..=100_000_000))]
     rows: u64,
@@ -46,6 +46,9 @@ struct Cli {
     /// Only these measurements [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
+    /// One more setting of the worker's, as in source.queue_bytes=4MiB; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// Where the figures are written as JSON as well
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -124,7 +127,7 @@ async fn run(cli: &Cli) -> Result<Report, BenchError> {
 
 async fn measure(cli: &Cli, stack: &Stack, root: &std::path::Path, report: &mut Report) -> Result<(), BenchError> {
     let wanted = |name: &str| cli.only.is_empty() || cli.only.iter().any(|only| only == name);
-    let mut rounds = Rounds::prepare(stack, root, cli.rows, wanted("idle"), report).await?;
+    let mut rounds = Rounds::prepare(stack, root, cli, wanted("idle"), report).await?;
     for sample in 1..=cli.samples {
         eprintln!("sample {sample} of {}", cli.samples);
         rounds.all(&wanted, report).await?;

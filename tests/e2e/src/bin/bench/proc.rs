@@ -17,6 +17,12 @@ pub(crate) fn has_ended(pid: u32) -> bool {
 
 /// CPU time of a server and all of its children, those that have ended included, in seconds.
 pub(crate) fn family_cpu_s(parent: u32) -> f64 {
+    // A child that is waited for between the two looks of one sum is in neither: the sum only grows, so the greater
+    // of two is right.
+    family_cpu_once_s(parent).max(family_cpu_once_s(parent))
+}
+
+fn family_cpu_once_s(parent: u32) -> f64 {
     let own = fields(parent).map_or(0.0, |fields| seconds(&fields[11..15]));
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());

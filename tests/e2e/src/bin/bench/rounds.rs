@@ -18,7 +18,7 @@ use crate::measure::{Meter, Server};
 use crate::report::Report;
 use crate::scene::{ORIGIN, Scene};
 use crate::worker::Worker;
-use crate::{BenchError, latency, proc};
+use crate::{BenchError, Cli, latency, proc};
 
 /// How long anything may take, however slow the machine: 1,000,000 rows at 2,000/s.
 const LIMIT: Duration = Duration::from_secs(500);
@@ -30,6 +30,8 @@ const CLIENT_SLOT: &str = "bench_client";
 pub(crate) struct Rounds<'a> {
     scene: Scene<'a>,
     rows: u64,
+    /// What the worker is told on its command line.
+    settings: &'a [String],
     /// The worker's progress where the slot begins.
     progress: Vec<u8>,
     /// Where the last of the slot's transactions begins.
@@ -42,12 +44,13 @@ impl<'a> Rounds<'a> {
     pub(crate) async fn prepare(
         stack: &'a Stack,
         root: &Path,
-        rows: u64,
+        cli: &'a Cli,
         idle: bool,
         report: &mut Report,
     ) -> Result<Self, BenchError> {
         let scene = Scene::new(stack, root).await?;
-        let mut rounds = Self { scene, rows, progress: Vec::new(), end: String::new(), runs: 0 };
+        let (rows, settings) = (cli.rows, cli.set.as_slice());
+        let mut rounds = Self { scene, rows, settings, progress: Vec::new(), end: String::new(), runs: 0 };
         let names = Scene::names("origin")?;
         let (mut worker, _) = rounds.streaming("origin", &["source", "sink"], &names.slot).await?;
         if idle {
@@ -202,7 +205,7 @@ impl<'a> Rounds<'a> {
 
     fn start(&self, run: &str, connectors: &[&str]) -> Result<Worker, BenchError> {
         let config = self.scene.config(run, connectors)?;
-        Worker::start(&config, &self.scene.root.join("worker.log"), &self.scene.secrets())
+        Worker::start(&config, &self.scene.root.join("worker.log"), self.settings, &self.scene.secrets())
     }
 
     /// A worker whose walsender has begun.

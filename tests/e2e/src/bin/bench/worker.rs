@@ -30,13 +30,14 @@ impl Worker {
         Err(BenchError::Unexpected(format!("{} is missing; {how}", program.display())))
     }
 
-    pub(crate) fn start(config: &Path, log: &Path, secrets: &[(&str, String)]) -> Result<Self, BenchError> {
+    pub(crate) fn start(config: &Path, log: &Path, settings: &[String], secrets: &[(&str, String)]) -> Result<Self, BenchError> {
         let opened = File::options().create(true).append(true).open(log);
         let file = opened.map_err(BenchError::io(format!("opening {}", log.display())))?;
         let both = file.try_clone().map_err(BenchError::io("sharing the worker's log"))?;
         let child = Command::new(Self::program()?)
             .args(["start", "--table", "users", "--config"])
             .arg(config)
+            .args(settings.iter().flat_map(|setting| ["--set", setting]))
             .envs(secrets.iter().map(|(name, value)| (*name, value.as_str())))
             .stdin(Stdio::null())
             .stdout(Stdio::from(both))
