@@ -34,10 +34,11 @@ async fn every_kind_of_change_arrives_in_order() {
     run(&client, "DELETE FROM users WHERE id = 3").await;
     run(
         &client,
-        "COPY (SELECT 100 + i, 'copied', NULL FROM generate_series(0, 2) i) TO '/tmp/postgres/rows.csv' (FORMAT csv)",
+        "DO $$ BEGIN EXECUTE format('COPY (SELECT 100 + i, ''copied'', NULL FROM generate_series(0, 2) i) TO %L \
+         (FORMAT csv)', current_setting('data_directory') || '/rows.csv'); END $$",
     )
     .await;
-    run(&client, "COPY users FROM '/tmp/postgres/rows.csv' (FORMAT csv)").await;
+    run(&client, "COPY users FROM 'rows.csv' (FORMAT csv)").await;
     run(&client, "TRUNCATE users").await;
     let expected = [
         "I 1,a,-",

@@ -44,7 +44,7 @@ impl Server {
     /// The same with another way of authentication.
     pub(crate) fn start_with(authentication: &str, settings: &[&str]) -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = PathBuf::from(format!("/tmp/postgres/test-{}-{number}", std::process::id()));
+        let folder = PathBuf::from(format!("/tmp/datapipe-postgres-test-{}-{number}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         if is_root() {
