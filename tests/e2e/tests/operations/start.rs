@@ -77,7 +77,8 @@ async fn least_rights(postgres: PostgresSource) {
 fn write_config(stage: &Stage, s3_secret: &str) -> PathBuf {
     let (postgres, s3) = (stage.servers.stack.postgres(), stage.servers.stack.s3());
     let ports = TABLES.iter().zip(stage.settings.ports);
-    let ports: String = ports.map(|(table, port)| format!("[tables.{table}]\nport = {port}\n")).collect();
+    let ports: Vec<String> = ports.map(|(table, port)| format!("[tables.{table}]\nport = {port}\n")).collect();
+    let ports = ports.concat();
     let secrets = stage.root.path().join("secrets.properties");
     std::fs::write(&secrets, format!("password={PASSWORD}\nkey={}\nsecret={}\n", s3.access_key(), s3_secret)).unwrap();
     let secret = |key: &str| format!("${{file:{}:{key}}}", secrets.display());
