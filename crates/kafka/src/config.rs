@@ -153,7 +153,8 @@ impl KafkaConfig {
                 "receive.message.max.bytes",
                 (response_bytes.max(MESSAGE_BYTES_MAX) * 2 + RESPONSE_OVERHEAD_BYTES).to_string(),
             )
-            .set("message.max.bytes", "1000000")
+            // Of no meaning to a consumer, but it may not be above the response.
+            .set("message.max.bytes", response_bytes.min(1_000_000).to_string())
             .set("queued.min.messages", "10000")
             .set("queued.max.messages.kbytes", (prefetch_bytes / 1024).max(64).to_string());
         client
