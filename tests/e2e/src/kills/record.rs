@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::Scenario;
 use crate::Result;
 
 /// One round.
@@ -64,7 +65,8 @@ pub fn append(path: &Path, round: &Round) -> Result<()> {
         std::fs::create_dir_all(folder)?;
     }
     let mut file = File::options().create(true).append(true).open(path)?;
-    writeln!(file, "{}", serde_json::to_string(round)?)?;
+    // In one write, so that two runners may share a record.
+    file.write_all(format!("{}\n", serde_json::to_string(round)?).as_bytes())?;
     Ok(())
 }
 
@@ -94,7 +96,10 @@ pub fn report(path: &Path) -> Result<String> {
     let sum = |of: fn(&Round) -> i64| rounds.iter().map(of).sum::<i64>();
     let kills: Vec<&Kill> = rounds.iter().flat_map(|round| &round.kills).collect();
     let faults: usize = rounds.iter().map(|round| round.faults.len()).sum();
-    writeln!(page, "| rounds | kills | events | lost | doubled | surplus | chain faults |\n|---|---|---|---|---|---|---|")?;
+    writeln!(
+        page,
+        "| rounds | kills | events | lost | doubled | surplus | chain faults |\n|---|---|---|---|---|---|---|"
+    )?;
     writeln!(
         page,
         "| {} | {} | {} | {} | {} | {} | {faults} |\n",
@@ -105,10 +110,20 @@ pub fn report(path: &Path) -> Result<String> {
         sum(|round| round.doubled),
         sum(|round| round.surplus)
     )?;
-    writeln!(page, "| after a kill, in seconds | p50 | p99 | max |\n|---|---|---|---|")?;
-    for (what, of) in [
-        ("until the groups are owned again (session timeout of 6 s and slot release)", owned as fn(&Kill) -> f64),
-        ("from then until every table has committed again", flowing),
+    let paused = |round: &&Round| round.scenario == Scenario::Pause.name();
+    let of_killed: Vec<&Kill> = rounds.iter().filter(|round| !paused(round)).flat_map(|round| &round.kills).collect();
+    let of_paused: Vec<&Kill> = rounds.iter().filter(paused).flat_map(|round| &round.kills).collect();
+    writeln!(page, "| the successor's start, in seconds | p50 | p99 | max |\n|---|---|---|---|")?;
+    for (what, kills, of) in [
+        ("killed: until the groups are owned again (session timeout of 6 s)", &of_killed, owned as fn(&Kill) -> f64),
+        ("killed: from then until every table has committed again", &of_killed, flowing),
+        ("stopped: until the groups are owned again (session timeout of 6 s)", &of_paused, owned),
+        (
+            "stopped: from then until every table has committed again (PostgreSQL keeps the slot for a silent client \
+             until `wal_sender_timeout`, 60 s by default)",
+            &of_paused,
+            flowing,
+        ),
     ] {
         let mut values: Vec<f64> = kills.iter().map(|kill| of(kill)).collect();
         values.sort_by(f64::total_cmp);

@@ -1,5 +1,6 @@
 //! One round.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use datapipe_core::convention::Names;
@@ -40,7 +41,8 @@ impl Scenario {
         }
     }
 
-    fn name(self) -> &'static str {
+    /// Its name in the record.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Stream => "kills while streaming",
             Self::Snapshot => "kills in the snapshot",
@@ -51,6 +53,7 @@ impl Scenario {
 
 pub(super) async fn run(servers: &Servers, seed: u64, round: u64) -> Result<Round> {
     let begun = Instant::now();
+    commit();
     let mut rng = SmallRng::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(round));
     let scenario = Scenario::of(round);
     let db = servers.connect().await?;
@@ -208,9 +211,13 @@ async fn record(servers: &Servers, db: &Client, run: Run) -> Result<Round> {
     })
 }
 
-/// The checkout's commit; `unknown` outside of one.
+/// The checkout's commit when the runner began, whatever is committed meanwhile; `unknown` outside of a checkout.
 fn commit() -> String {
-    let output = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
-    let text = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
-    text.map_or_else(|| "unknown".to_owned(), |text| String::from_utf8_lossy(&text).trim().to_owned())
+    static AT_START: OnceLock<String> = OnceLock::new();
+    let ask = || {
+        let output = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+        let text = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
+        text.map_or_else(|| "unknown".to_owned(), |text| String::from_utf8_lossy(&text).trim().to_owned())
+    };
+    AT_START.get_or_init(ask).clone()
 }
