@@ -59,8 +59,12 @@ fn transaction(rng: &mut SmallRng) -> String {
         60..68 => format!("UPDATE {table} SET id = nextval('{table}_id_seq') WHERE id = {some};"),
         68..80 => format!("BEGIN; {} COMMIT;", TABLES.map(insert).concat()),
         80..86 => format!("INSERT INTO {table} {NEW} SELECT {VALUES} FROM generate_series(1, 20);"),
-        86..91 => format!("UPDATE {table} SET flag = NOT flag WHERE id % 7 = 3 AND id > (SELECT max(id) - 100 FROM {table});"),
-        91..95 => format!("BEGIN; {} SAVEPOINT s; {} ROLLBACK TO s; {} COMMIT;", insert(table), insert(table), insert(table)),
+        86..91 => {
+            format!("UPDATE {table} SET flag = NOT flag WHERE id % 7 = 3 AND id > (SELECT max(id) - 100 FROM {table});")
+        }
+        91..95 => {
+            format!("BEGIN; {} SAVEPOINT s; {} ROLLBACK TO s; {} COMMIT;", insert(table), insert(table), insert(table))
+        }
         95..98 => format!("BEGIN; {} ROLLBACK;", insert(table)),
         _ => insert(table),
     }

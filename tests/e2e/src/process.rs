@@ -149,7 +149,9 @@ pub fn program() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let folders = own.ancestors().skip(1).take(2);
     let found = folders.map(|folder| folder.join("datapipe-run")).find(|path| Path::exists(path));
-    found.ok_or_else(|| "datapipe-run is not built: cargo build --bin datapipe-run (with --release for a release)".into())
+    found.ok_or_else(|| {
+        "datapipe-run is not built: cargo build --bin datapipe-run (with --release for a release)".into()
+    })
 }
 
 /// Ports that nobody listens on now.

@@ -97,7 +97,13 @@ pub async fn objects(store: &S3Store, table: &str, topic: &str) -> Result<Vec<Ob
 }
 
 /// Waits until the objects reach the topic's last record.
-pub async fn delivered(store: &S3Store, table: &str, name: &str, topic: &Topic, limit: Duration) -> Result<Vec<Object>> {
+pub async fn delivered(
+    store: &S3Store,
+    table: &str,
+    name: &str,
+    topic: &Topic,
+    limit: Duration,
+) -> Result<Vec<Object>> {
     let Some((last, _)) = topic.values.last() else { return objects(store, table, name).await };
     let begun = Instant::now();
     loop {
@@ -114,7 +120,12 @@ pub async fn delivered(store: &S3Store, table: &str, name: &str, topic: &Topic, 
 
 /// Checks that the objects tile the log and hold its records, each once and in order; hands each line on. Returns what
 /// is wrong.
-pub async fn check(store: &S3Store, topic: &Topic, objects: &[Object], mut line: impl FnMut(&str)) -> Result<Vec<String>> {
+pub async fn check(
+    store: &S3Store,
+    topic: &Topic,
+    objects: &[Object],
+    mut line: impl FnMut(&str),
+) -> Result<Vec<String>> {
     let mut faults = Vec::new();
     let mut expected = topic.values.iter();
     let mut next = topic.start;
