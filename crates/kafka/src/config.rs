@@ -129,12 +129,11 @@ impl KafkaConfig {
         client
     }
 
-    /// A consumer's settings; what it holds of fetched records is about `prefetch_bytes` and one response of an
-    /// eighth of that, compressed, on top.
+    /// A consumer's settings; what it holds of fetched records is about `prefetch_bytes` and one response of half of
+    /// that on top.
     pub(crate) fn consumer(&self, prefetch_bytes: u32) -> ClientConfig {
         let mut client = self.client();
-        // Compressed; in memory a response takes five times as much and more.
-        let response_bytes = (prefetch_bytes / 8).max(256 * 1024);
+        let response_bytes = (prefetch_bytes / 2).max(1024 * 1024);
         client
             .set("allow.auto.create.topics", "false")
             .set("auto.offset.reset", "error")
@@ -153,8 +152,7 @@ impl KafkaConfig {
                 "receive.message.max.bytes",
                 (response_bytes.max(MESSAGE_BYTES_MAX) * 2 + RESPONSE_OVERHEAD_BYTES).to_string(),
             )
-            // Of no meaning to a consumer, but it may not be above the response.
-            .set("message.max.bytes", response_bytes.min(1_000_000).to_string())
+            .set("message.max.bytes", "1000000")
             .set("queued.min.messages", "10000")
             .set("queued.max.messages.kbytes", (prefetch_bytes / 1024).max(64).to_string());
         client

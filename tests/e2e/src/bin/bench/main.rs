@@ -46,7 +46,7 @@ pub(crate) struct Cli {
     /// Only these measurements [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
-    /// One more setting of the worker's, as in source.queue_bytes=4MiB; may be repeated
+    /// One more setting of the worker's, as in `source.queue_bytes=4MiB`; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Where the figures are written as JSON as well
