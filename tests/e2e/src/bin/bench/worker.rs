@@ -30,7 +30,12 @@ impl Worker {
         Err(BenchError::Unexpected(format!("{} is missing; {how}", program.display())))
     }
 
-    pub(crate) fn start(config: &Path, log: &Path, settings: &[String], secrets: &[(&str, String)]) -> Result<Self, BenchError> {
+    pub(crate) fn start(
+        config: &Path,
+        log: &Path,
+        settings: &[String],
+        secrets: &[(&str, String)],
+    ) -> Result<Self, BenchError> {
         let opened = File::options().create(true).append(true).open(log);
         let file = opened.map_err(BenchError::io(format!("opening {}", log.display())))?;
         let both = file.try_clone().map_err(BenchError::io("sharing the worker's log"))?;
