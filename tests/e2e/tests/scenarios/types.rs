@@ -1,0 +1,164 @@
+//! Values of every type, at their edges, through the whole way: PostgreSQL, Kafka, S3, read back.
+
+use std::fmt::Write as _;
+
+use datapipe_core::value::{PgType, resolve, write_value};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::stage::{PG15, PG18, Stage};
+
+/// What the recorded values' types are made of.
+const TYPES: &str = "
+    CREATE EXTENSION citext; CREATE EXTENSION hstore; CREATE EXTENSION ltree;
+    CREATE DOMAIN d_int AS int; CREATE DOMAIN d_text AS text; CREATE DOMAIN d_num AS numeric(10,2);
+    CREATE DOMAIN d_numv AS numeric; CREATE DOMAIN d_d AS d_int; CREATE DOMAIN d_tstz3 AS timestamptz(3);
+    CREATE DOMAIN d_bit AS bit(1); CREATE DOMAIN d_bit3 AS bit(3); CREATE DOMAIN d_char5 AS char(5);
+    CREATE DOMAIN d_uuid AS uuid; CREATE DOMAIN d_jsonb AS jsonb; CREATE DOMAIN d_bytea AS bytea;
+    CREATE DOMAIN d_date AS date; CREATE DOMAIN d_ints AS int[];";
+
+#[derive(Deserialize)]
+struct Recorded {
+    sql: String,
+    pg: Described,
+    cases: Vec<(String, Option<String>)>,
+}
+
+#[derive(Deserialize)]
+struct Described {
+    oid: u32,
+    schema: String,
+    name: String,
+    kind: char,
+    category: char,
+    element: Option<Box<Described>>,
+    base: Option<Box<Described>>,
+    modifier: i32,
+}
+
+impl Described {
+    fn pg_type(&self) -> PgType {
+        PgType {
+            oid: self.oid,
+            schema: self.schema.clone(),
+            name: self.name.clone(),
+            kind: self.kind,
+            category: self.category,
+            element: self.element.as_ref().map(|part| Box::new(part.pg_type())),
+            base: self.base.as_ref().map(|part| Box::new(part.pg_type())),
+            modifier: self.modifier,
+        }
+    }
+}
+
+/// The types that have a form.
+fn recorded() -> Vec<Recorded> {
+    #[derive(Deserialize)]
+    struct File {
+        types: Vec<Recorded>,
+    }
+    let file: File = serde_json::from_str(include_str!("../../../../crates/core/tests/values.json")).unwrap();
+    let mut types: Vec<_> = file.types.into_iter().filter(|recorded| resolve(&recorded.pg.pg_type()).is_ok()).collect();
+    for recorded in &mut types {
+        // Arrays of two dimensions go to the dead letter queue, which has a test of its own.
+        let kind = resolve(&recorded.pg.pg_type()).unwrap();
+        recorded.cases.retain(|(text, _)| write_value(&kind, text.as_bytes(), &mut Vec::new()).is_ok());
+    }
+    types
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// The labels of the recorded enum, as its values name them.
+fn enum_labels(types: &[Recorded]) -> String {
+    let cases = types.iter().find(|recorded| recorded.sql == "mood").map(|recorded| &recorded.cases).unwrap();
+    cases.iter().map(|(text, _)| quoted(text)).collect::<Vec<_>>().join(", ")
+}
+
+fn insert(types: &[Recorded], id: usize, index: usize) -> String {
+    let mut sql = format!("INSERT INTO users VALUES ({id}");
+    for recorded in types {
+        let (text, _) = &recorded.cases[index % recorded.cases.len()];
+        write!(sql, ", {}", quoted(text)).unwrap();
+    }
+    sql + ")"
+}
+
+/// Whether a value read back is the recorded one.
+fn same(recorded: &Recorded, found: &Value, expected: &str) -> bool {
+    let Ok(expected) = serde_json::from_str::<Value>(expected) else { return false };
+    match (found.as_f64(), expected.as_f64()) {
+        #[expect(clippy::cast_possible_truncation, reason = "a float4 is compared as one")]
+        (Some(found), Some(expected)) if recorded.pg.name == "float4" => {
+            (found as f32).to_bits() == (expected as f32).to_bits()
+        }
+        (Some(found), Some(expected)) if recorded.pg.name == "float8" => found.to_bits() == expected.to_bits(),
+        _ => *found == expected,
+    }
+}
+
+async fn every_type(postgres: datapipe_embedded::PostgresSource) {
+    let types = recorded();
+    let rows = types.iter().map(|recorded| recorded.cases.len()).max().unwrap();
+    let labels = enum_labels(&types);
+    let columns: Vec<_> = types.iter().enumerate().map(|(at, recorded)| format!("c{at} {}", recorded.sql)).collect();
+    let schema = format!(
+        "{TYPES} CREATE TYPE mood AS ENUM ({labels}); CREATE TABLE users (id bigint PRIMARY KEY, {})",
+        columns.join(", ")
+    );
+    let stage = Stage::new(postgres, &schema).await;
+    for index in 0..rows {
+        stage.sql(&insert(&types, index, index)).await;
+    }
+    let worker = stage.worker("worker", &["users"], &[]);
+    stage.running(&["users"]).await;
+    for index in 0..rows {
+        stage.sql(&insert(&types, 1000 + index, index)).await;
+    }
+    stage.sql("INSERT INTO users (id) VALUES (5000)").await;
+    let events = stage.arrived("users", 2 * rows + 1).await;
+    let (mut checked, mut differing) = (0, std::collections::BTreeSet::new());
+    for event in &events {
+        let id = usize::try_from(event["after"]["id"].as_u64().unwrap()).unwrap();
+        assert_eq!(event["op"], if id < 1000 { "r" } else { "c" });
+        for (at, recorded) in types.iter().enumerate() {
+            let found = &event["after"][format!("c{at}")];
+            if id == 5000 {
+                assert_eq!(*found, Value::Null);
+                continue;
+            }
+            let (text, expected) = &recorded.cases[id % 1000 % recorded.cases.len()];
+            checked += 1;
+            if expected.as_deref().is_some_and(|expected| same(recorded, found, expected)) {
+                continue;
+            }
+            // What is deliberately other than recorded has its form in the tests of the forms.
+            let mut ours = Vec::new();
+            write_value(&resolve(&recorded.pg.pg_type()).unwrap(), text.as_bytes(), &mut ours).unwrap();
+            assert_eq!(*found, serde_json::from_slice::<Value>(&ours).unwrap(), "{} {text}", recorded.sql);
+            differing.insert((recorded.sql.clone(), text.clone()));
+        }
+    }
+    println!(
+        "{} types, {rows} rows read and streamed, {checked} values checked, {} deliberately other",
+        types.len(),
+        differing.len()
+    );
+    assert!(types.len() > 120 && checked > 40_000);
+    assert!(differing.len() <= 26, "{differing:?}");
+    stage.prove(&["users"]).await;
+    worker.stop().await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_type_on_15() {
+    every_type(PG15).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_type_on_18() {
+    every_type(PG18).await;
+}
