@@ -248,14 +248,16 @@ mod tests {
     #[test]
     fn foreign_keys_are_told_apart() {
         let topic = "cdc.public.users";
-        for key in ["cdc.public.users2-0000000000-00000000000000000042.jsonl.gz", "cdc.public.users-0-1.jsonl.gz", "x", ""] {
+        for key in
+            ["cdc.public.users2-0000000000-00000000000000000042.jsonl.gz", "cdc.public.users-0-1.jsonl.gz", "x", ""]
+        {
             assert_eq!(parse_key(key, topic), None, "{key}");
         }
     }
 
     fn meta() -> impl Strategy<Value = ObjectMeta> {
-        (any::<[i64; 4]>(), any::<[u64; 3]>(), any::<i32>(), "[a-z.]{0,9}", proptest::option::of("[0-9A-F]/[0-9A-F]")).prop_map(
-            |(offsets, counts, partition, text, lsn)| ObjectMeta {
+        (any::<[i64; 4]>(), any::<[u64; 3]>(), any::<i32>(), "[a-z.]{0,9}", proptest::option::of("[0-9A-F]/[0-9A-F]"))
+            .prop_map(|(offsets, counts, partition, text, lsn)| ObjectMeta {
                 cluster_id: text.clone(),
                 topic: text.clone(),
                 partition,
@@ -271,8 +273,7 @@ mod tests {
                 time_max_ms: offsets[1],
                 lsn_range: lsn.clone().zip(lsn),
                 sha256: text,
-            },
-        )
+            })
     }
 
     proptest! {

@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn a_value_in_place_of_a_reference_is_refused_and_not_repeated() {
-        for text in ["hunter2", "${env:}", "${env:A B}", "${file:relative:key}", "${vault:/a:b}", "${file:/a}", "env:A"] {
+        for text in ["hunter2", "${env:}", "${env:A B}", "${file:relative:key}", "${vault:/a:b}", "${file:/a}", "env:A"]
+        {
             let error = text.parse::<SecretRef>().unwrap_err();
             assert!(!error.to_string().contains("hunter2"));
         }

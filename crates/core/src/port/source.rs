@@ -81,11 +81,7 @@ pub trait ChangeSource: Send {
     /// Reads the next rows of the open snapshot in the key's order, starting above `after` at the first call.
     /// The relation is the one that the rows were read under. Empty `rows` afterwards mean the end; the snapshot is
     /// closed then.
-    async fn read_rows(
-        &mut self,
-        after: Option<&KeyBound>,
-        rows: &mut Vec<Tuple>,
-    ) -> Result<Arc<Relation>, PortError>;
+    async fn read_rows(&mut self, after: Option<&KeyBound>, rows: &mut Vec<Tuple>) -> Result<Arc<Relation>, PortError>;
 
     /// Starts streaming from the slot. `from` is where the caller stands; the server goes on from its own confirmed
     /// position if that is later, which is why the caller compares the two first.
