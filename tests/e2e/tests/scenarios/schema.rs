@@ -78,6 +78,7 @@ async fn each_row_in_its_own_shape(postgres: datapipe_embedded::PostgresSource, 
     let events = stage.arrived("users", steps().len()).await;
     let expected: Vec<_> = steps().into_iter().map(|(_, _, image)| image).collect();
     assert_eq!(images(&events), expected, "away: {away}");
+    stage.running(&["users"]).await;
     worker.stop().await;
     stage.end().await;
 }
