@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use crate::stage::{PG15, Stage, eventually};
 use crate::traffic::{SCHEMA, Traffic};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// How long until something that is committed now has been captured.
 async fn flowing(stage: &Stage, what: &str, begun: Instant) -> Duration {
