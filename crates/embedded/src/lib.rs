@@ -43,11 +43,8 @@ mod watchdog;
 
 pub use artifacts::Cache;
 pub use error::{Error, Result};
-pub use kafka::{Kafka, KafkaOptions};
+pub use kafka::{KAFKA_VERSION, Kafka, KafkaOptions};
 pub use postgres::{Postgres, PostgresOptions, PostgresSource, Shutdown};
 pub use progress::Progress;
 pub use s3::S3Server;
 pub use stack::{Stack, StackBuilder};
-
-/// The Apache Kafka that is brought along.
-pub const KAFKA_VERSION: &str = "4.3.1";

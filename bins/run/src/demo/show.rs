@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
+use datapipe_boot::memory;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::traffic::{Committed, TABLES};
@@ -93,8 +94,5 @@ fn picture(committed: &Committed, arrived: &[Arc<Arrived>]) -> Table {
 
 /// Resident memory of a process, in KiB; 0 if it is gone.
 pub(super) fn resident_kib(pid: Option<u32>) -> u64 {
-    let Some(pid) = pid else { return 0 };
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().nth(1)).and_then(|kib| kib.parse().ok()).unwrap_or(0)
+    pid.and_then(memory::of).map_or(0, |memory| memory.resident_bytes / 1024)
 }

@@ -59,6 +59,9 @@ struct Program {
     heap_mib: u32,
 }
 
+/// The Apache Kafka that is brought along.
+pub const KAFKA_VERSION: &str = config::VERSION;
+
 /// An Apache Kafka broker in a folder. Dropping it kills the broker.
 #[derive(Debug)]
 pub struct Kafka {
