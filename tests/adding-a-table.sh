@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Follows docs/adding-a-table.md in a copy of the tree: the declaration and every command are taken from the page itself.
-# Set CARGO_TARGET_DIR to reuse what is built.
+# What is built is shared with the tree; the program of the tree is put back at the end.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
 copy=$(mktemp -d)
-trap 'rm -rf "$copy"' EXIT
+# The copy's datapipe-run stands where the tree's did.
+trap 'rm -rf "$copy"; cd "$root"; cargo build --offline -q --bin datapipe-run' EXIT
 fail() { echo "adding a table: $*" >&2; exit 1; }
 
 (cd "$root" && tar -c --exclude=./target --exclude=./.git --exclude=./.cache .) | tar -x -C "$copy"
