@@ -59,8 +59,9 @@ pub(crate) enum Output {
     Yaml,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 something is wrong; 64 wrong command line; 69 a server or program is \
-                          missing; 70 defect; 78 wrong settings, nothing was started.\n\
+const EXIT_CODES: &str = "Exit codes: 0 done, or stopped in order by a signal; 1 something is wrong; 64 wrong command \
+                          line; 69 a server or program is missing; 70 defect; 78 wrong settings, nothing was \
+                          started.\n\
                           Log lines go to standard error: DATAPIPE_LOG=debug shows more.";
 
 fn key_value(text: &str) -> Result<(String, String), String> {

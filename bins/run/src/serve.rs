@@ -11,23 +11,25 @@ use crate::demo::{self, DemoError, DemoOptions};
 use crate::start::{self, StartError};
 
 pub(crate) fn start(arguments: &StartArguments) -> Exit {
-    let plan = match crate::planned(&arguments.selection) {
-        Ok(plan) => plan,
-        Err(problems) => return crate::refuse(&problems),
-    };
-    if let Err(error) = telemetry::init(Format::Text) {
-        report::print(&report::error(&error));
-        return Exit::Usage;
-    }
-    with_runtime(async |stop| match start::run(&plan, &stop).await {
-        Ok(()) => Exit::Healthy,
-        Err(StartError::Preflight(problems)) => {
-            report::print(&report::problems("the pipelines cannot start; nothing was changed", &problems));
-            Exit::Unavailable
-        }
-        Err(error @ StartError::Step(_)) => {
+    with_runtime(async |stop| {
+        let plan = match crate::planned(&arguments.selection) {
+            Ok(plan) => plan,
+            Err(problems) => return crate::refuse(&problems),
+        };
+        if let Err(error) = telemetry::init(Format::Text) {
             report::print(&report::error(&error));
-            Exit::Failed
+            return Exit::Usage;
+        }
+        match start::run(&plan, &stop).await {
+            Ok(()) => Exit::Healthy,
+            Err(StartError::Preflight(problems)) => {
+                report::print(&report::problems("the pipelines cannot start; nothing was changed", &problems));
+                Exit::Unavailable
+            }
+            Err(error @ StartError::Step(_)) => {
+                report::print(&report::error(&error));
+                Exit::Failed
+            }
         }
     })
 }
@@ -50,7 +52,8 @@ pub(crate) fn demo(arguments: &DemoArguments) -> Exit {
     })
 }
 
-/// Two threads: one pipeline's walsender keeps a core busy long before we do.
+/// The signal handlers come before anything else, settings included: a signal that finds none ends the process as a
+/// crash would. Two threads: one pipeline's walsender keeps a core busy long before we do.
 fn with_runtime<F: Future<Output = Exit>>(run: impl FnOnce(CancellationToken) -> F) -> Exit {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = match runtime {

@@ -45,11 +45,15 @@ impl From<PortError> for StartError {
 
 /// Runs all pipelines of the plan until told to stop.
 pub(crate) async fn run(plan: &Plan, stop: &CancellationToken) -> Result<(), StartError> {
-    let kafka = kafka_config(plan)?;
-    preflight(plan, &kafka).await?;
-    make_folder(&plan.run.data_dir)?;
-    ensure(plan, &kafka).await?;
-    put_all_connectors(plan, &kafka).await?;
+    // Each step of the preparation may be broken off: the next start looks at what is there and does the rest.
+    let kafka = tokio::select! {
+        biased;
+        () = stop.cancelled() => {
+            tracing::info!("stopped before the pipelines were started");
+            return Ok(());
+        }
+        prepared = prepare(plan) => prepared?,
+    };
     let mut workers = JoinSet::new();
     for pipeline in &plan.tables {
         let worker = worker(plan, pipeline, &kafka);
@@ -58,6 +62,16 @@ pub(crate) async fn run(plan: &Plan, stop: &CancellationToken) -> Result<(), Sta
     }
     while workers.join_next().await.is_some() {}
     Ok(())
+}
+
+/// Looks at everything, then makes what is missing.
+async fn prepare(plan: &Plan) -> Result<KafkaConfig, StartError> {
+    let kafka = kafka_config(plan)?;
+    preflight(plan, &kafka).await?;
+    make_folder(&plan.run.data_dir)?;
+    ensure(plan, &kafka).await?;
+    put_all_connectors(plan, &kafka).await?;
+    Ok(kafka)
 }
 
 fn worker(plan: &Plan, pipeline: &PipelinePlan, kafka: &KafkaConfig) -> Worker {

@@ -6,7 +6,7 @@ use std::process::{ExitCode, Termination};
 ///
 /// | code | name | meaning |
 /// |---|---|---|
-/// | 0 | [`Exit::Healthy`] | done, nothing to report |
+/// | 0 | [`Exit::Healthy`] | done, or stopped in order by a signal; nothing to report |
 /// | 1 | [`Exit::Failed`] | done or broken off, and something is wrong: rows differ, a pipeline failed |
 /// | 2 | [`Exit::Changes`] | changes are pending, or there are warnings and it was asked to count them |
 /// | 64 | [`Exit::Usage`] | the command line is wrong |
