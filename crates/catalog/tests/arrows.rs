@@ -2,11 +2,13 @@
 //! Read from `cargo metadata`, so a new arrow needs a line here and a reason in its review.
 #![allow(clippy::unwrap_used)]
 
+mod tree;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::Value;
+
+use tree::metadata;
 
 /// Rooms of the workspace (without the prefix) and what each may depend on, tests aside.
 const ARROWS: &[(&str, &[&str])] = &[
@@ -58,21 +60,6 @@ const IMPURE: &[&str] = &["tokio", "reqwest", "hyper", "figment", "rdkafka", "mi
 
 struct Package {
     dependencies: Vec<(String, bool)>,
-}
-
-/// The workspace. Asked at run time, because a copy of the tree may share its target folder with this one.
-#[expect(clippy::disallowed_methods, reason = "cargo tells a test where it is")]
-fn root() -> PathBuf {
-    PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").unwrap()).join("../..")
-}
-
-fn metadata(extra: &[&str]) -> Value {
-    let manifest = root().join("Cargo.toml");
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["metadata", "--format-version", "1", "--offline", "--manifest-path"]).arg(manifest).args(extra);
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 fn text(value: &Value) -> String {

@@ -1,27 +1,15 @@
 //! Where the outside libraries come from, and under which licences: as deny.toml says, without its tool.
 #![allow(clippy::unwrap_used)]
 
-use std::path::PathBuf;
-use std::process::Command;
+mod tree;
 
 use serde_json::Value;
 
 /// The licences that deny.toml allows.
 const ALLOWED: [&str; 6] = ["Apache-2.0", "BSD-3-Clause", "ISC", "MIT", "Unicode-3.0", "Zlib"];
 
-/// The workspace. Asked at run time, because a copy of the tree may share its target folder with this one.
-#[expect(clippy::disallowed_methods, reason = "cargo tells a test where it is")]
-fn root() -> PathBuf {
-    PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").unwrap()).join("../..")
-}
-
 fn packages() -> Vec<Value> {
-    let manifest = root().join("Cargo.toml");
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["metadata", "--format-version", "1", "--offline", "--all-features", "--manifest-path"]).arg(manifest);
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let metadata = tree::metadata(&["--all-features"]);
     metadata["packages"].as_array().unwrap().clone()
 }
 
@@ -61,7 +49,7 @@ fn sources_are_the_registry_or_this_tree() {
 
 #[test]
 fn deny_says_the_same() {
-    let deny = std::fs::read_to_string(root().join("deny.toml")).unwrap();
+    let deny = std::fs::read_to_string(tree::root().join("deny.toml")).unwrap();
     let licences = deny.split("allow = [").nth(1).and_then(|rest| rest.split(']').next()).unwrap();
     let listed: Vec<&str> = licences.split('"').skip(1).step_by(2).collect();
     assert_eq!(listed, ALLOWED);
