@@ -21,7 +21,7 @@ const SHARED_PLACES: [(&str, usize); 7] = [
     ("store.head", 1),
     ("source.stop", 3),
     ("source.open_snapshot", 2),
-    ("source.start", 2),
+    ("source.start", 1),
 ];
 
 fn sources(folder: &Path, text: &mut String) {

@@ -44,6 +44,13 @@ fn a_recreated_slot() {
 }
 
 #[test]
+fn a_slot_that_is_moved_between_the_look_and_the_start() {
+    let mut stage = after_a_run();
+    stage.world(|world| world.postgres.move_slot_after_the_next_look());
+    refused(&mut stage, &["ahead of the stored position", "start anew with a snapshot"]);
+}
+
+#[test]
 fn a_slot_whose_log_is_gone() {
     let mut stage = after_a_run();
     stage.world(|world| world.postgres.lose_slot());

@@ -37,10 +37,13 @@ pub struct PgConfig {
     pub database: String,
     /// The limit for making a connection, login included.
     pub connect_timeout: Duration,
+    /// `wal_sender_timeout` of our replication connections: how long the server keeps a slot for a worker that is
+    /// stopped or cut off. We report twice a second, so the server's default of 60 s only makes a successor wait.
+    pub sender_timeout: Duration,
 }
 
 impl PgConfig {
-    /// A configuration with default port and time limit (10 s).
+    /// A configuration with default port and time limits (10 s each).
     pub fn new(host: impl Into<String>, user: impl Into<String>, database: impl Into<String>) -> Self {
         Self {
             host: host.into(),
@@ -49,6 +52,7 @@ impl PgConfig {
             password: None,
             database: database.into(),
             connect_timeout: Duration::from_secs(10),
+            sender_timeout: Duration::from_secs(10),
         }
     }
 
@@ -118,8 +122,8 @@ pub struct SourceSpec {
     pub slot: String,
     /// The publication's name.
     pub publication: String,
-    /// How long to wait for the slot while another connection holds it. A dead peer's connection holds it up to the
-    /// server's `wal_sender_timeout` (60 s by default).
+    /// How long to wait for the slot while another connection holds it. A dead peer's connection holds it up to
+    /// [`PgConfig::sender_timeout`], and one that is not ours up to the server's `wal_sender_timeout` (60 s by default).
     pub slot_wait: Duration,
     /// How long the server may wait for running transactions before a new slot or snapshot is ready.
     pub snapshot_wait: Duration,

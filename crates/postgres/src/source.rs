@@ -157,7 +157,7 @@ impl PgSource {
         Ok(created.point)
     }
 
-    async fn start_stream(&mut self, from: Lsn) -> Result<(), Error> {
+    async fn start_stream(&mut self, from: Lsn) -> Result<Lsn, Error> {
         self.stream = None;
         let publication = literal(&ident(&self.spec.publication));
         let sql = format!(
@@ -167,14 +167,17 @@ impl PgSource {
         if self.table_oid.is_none() {
             self.table_oid = self.catalog().await?.map(|table| table.oid);
         }
+        let name = self.spec.slot.clone();
         let deadline = Instant::now() + self.spec.slot_wait;
         loop {
             let connection = self.connection().await?;
             let (connection, error) = match connection.stream(&sql, self.spec.query_timeout).await {
                 Ok(stream) => {
+                    let slot = ObservedSlot::read(self.sql().await?, &name).await?;
+                    let confirmed = slot.and_then(|slot| slot.confirmed).ok_or_else(|| slot_missing(&self.spec))?;
                     stream.confirm(self.confirmed.0);
                     self.stream = Some(Streaming::new(stream));
-                    return Ok(());
+                    return Ok(confirmed);
                 }
                 Err(refused) => refused,
             };
@@ -312,7 +315,7 @@ impl ChangeSource for PgSource {
         Ok(relation)
     }
 
-    async fn start(&mut self, from: Lsn) -> Result<(), PortError> {
+    async fn start(&mut self, from: Lsn) -> Result<Lsn, PortError> {
         let started = self.start_stream(from).await;
         started.map_err(|error| error.during(format!("streaming from slot {} at {from}", self.spec.slot)))
     }

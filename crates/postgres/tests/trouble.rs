@@ -109,10 +109,28 @@ async fn a_slot_in_use_is_waited_for_and_its_holder_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_consumer_slower_than_the_servers_patience_is_not_cut_off() {
-    let server = Server::start(&["wal_sender_timeout=2s"]);
+async fn a_slot_that_was_moved_after_the_look_says_so_once_it_is_held() {
+    let server = Server::start(&[]);
     let client = server.client().await;
-    let mut source = server.streaming(&client, "t", "id int PRIMARY KEY, pad text").await;
+    let mut source = server.streaming(&client, "t", "id int PRIMARY KEY").await;
+    source.stop().await.unwrap();
+    let seen = source.inspect().await.unwrap().slot.unwrap().confirmed;
+    assert_eq!(source.start(seen).await.unwrap(), seen);
+    source.stop().await.unwrap();
+    client.batch_execute("INSERT INTO t VALUES (1)").await.unwrap();
+    let moved = "SELECT end_lsn::text FROM pg_replication_slot_advance('slot_t', pg_current_wal_lsn())";
+    let moved: Lsn = client.query_one(moved, &[]).await.unwrap().get::<_, &str>(0).parse().unwrap();
+    assert!(moved > seen);
+    assert_eq!(source.start(seen).await.unwrap(), moved);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_slower_than_the_servers_patience_is_not_cut_off() {
+    let server = Server::start(&[]);
+    let client = server.client().await;
+    let mut spec = server.spec("t");
+    spec.config.sender_timeout = Duration::from_secs(2);
+    let mut source = server.streaming_by(&client, spec, "id int PRIMARY KEY, pad text").await;
     // More than fits into our queue and the socket's buffers.
     client.batch_execute("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 60000) i").await.unwrap();
     let mut events = Vec::new();

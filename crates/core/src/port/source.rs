@@ -83,9 +83,10 @@ pub trait ChangeSource: Send {
     /// closed then.
     async fn read_rows(&mut self, after: Option<&KeyBound>, rows: &mut Vec<Tuple>) -> Result<Arc<Relation>, PortError>;
 
-    /// Starts streaming from the slot. `from` is where the caller stands; the server goes on from its own confirmed
-    /// position if that is later, which is why the caller compares the two first.
-    async fn start(&mut self, from: Lsn) -> Result<(), PortError>;
+    /// Starts streaming from the slot, and returns what the slot has confirmed now that it is held: nobody else can move
+    /// it any more. `from` is where the caller stands; the server goes on from its own confirmed position if that is
+    /// later, which is why the caller compares the two.
+    async fn start(&mut self, from: Lsn) -> Result<Lsn, PortError>;
 
     /// Waits up to `wait` for events and appends what there is, bounded in bytes. No event in time is no error.
     /// It returns as soon as there is an event, so that latency does not depend on `wait`.

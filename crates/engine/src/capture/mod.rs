@@ -109,6 +109,18 @@ struct Capture<'a> {
 }
 
 impl Capture<'_> {
+    /// Starts the stream at a stored progress. The slot may have been moved since it was looked at; now that it is
+    /// held it cannot be, so what it says now counts. If it is ahead, either rows are gone or another owner has gone on:
+    /// the next run reads progress again, and decides.
+    async fn start(&mut self, progress: &Progress) -> Result<(), PortError> {
+        let confirmed = self.source.start(progress.position.commit).await?;
+        if confirmed <= progress.confirmable {
+            return Ok(());
+        }
+        let why = format!("the slot has moved to {confirmed}, ahead of the stored {}", progress.confirmable);
+        Err(PortError::new(ErrorKind::Retry, "starting the stream").because(why))
+    }
+
     /// Ends the open log transaction with this progress in it, and then lets PostgreSQL forget what it may.
     async fn commit(&mut self, progress: &Progress) -> Result<(), PortError> {
         let sums = self.output.commit(progress).await?;

@@ -85,7 +85,7 @@ impl Capture<'_> {
 
     /// Brings the rows up to `upper` from the stored position to `boundary`. Returns false if told to stop.
     async fn catch_up(&mut self, cursor: &mut Cursor, upper: &KeyBound, boundary: Lsn) -> Result<bool, PortError> {
-        self.source.start(cursor.progress().position.commit).await?;
+        self.start(cursor.progress()).await?;
         let mut events = Vec::new();
         let mut heard_at = Instant::now();
         loop {

@@ -14,7 +14,7 @@ const URGENT: Duration = Duration::from_secs(1);
 impl Capture<'_> {
     /// Streams until told to stop.
     pub(super) async fn stream(&mut self, progress: Progress) -> Result<(), PortError> {
-        self.source.start(progress.position.commit).await?;
+        self.start(&progress).await?;
         let mut cursor = Cursor::new(progress);
         let mut events = Vec::new();
         let mut committed_at = Instant::now();

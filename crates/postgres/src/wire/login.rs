@@ -22,12 +22,15 @@ mod request {
 
 /// Logs in for logical replication; afterwards the server is ready for a query.
 pub(super) async fn login(connection: &mut Connection, config: &PgConfig, application: &str) -> Result<(), Error> {
+    // Without a unit the server takes milliseconds.
+    let sender_timeout = config.sender_timeout.as_millis().to_string();
     let fixed = [
         ("user", config.user.as_str()),
         ("database", &config.database),
         ("replication", "database"),
         ("application_name", application),
         ("client_encoding", "UTF8"),
+        ("wal_sender_timeout", &sender_timeout),
     ];
     let mut out = BytesMut::new();
     frontend::startup_message(fixed.into_iter().chain(SESSION.iter().copied()), &mut out)?;

@@ -102,13 +102,18 @@ impl Server {
 
     /// Creates a table from its columns, its publication and slot; the source streams.
     pub(crate) async fn streaming(&self, client: &Client, table: &str, columns: &str) -> PgSource {
+        self.streaming_by(client, self.spec(table), columns).await
+    }
+
+    pub(crate) async fn streaming_by(&self, client: &Client, spec: SourceSpec, columns: &str) -> PgSource {
+        let table = spec.table.clone();
         client
             .batch_execute(&format!(
                 "CREATE TABLE {table} ({columns}); CREATE PUBLICATION pub_{table} FOR TABLE {table}"
             ))
             .await
             .unwrap();
-        let mut source = PgSource::new(self.spec(table));
+        let mut source = PgSource::new(spec);
         let point = source.create_slot().await.unwrap();
         drain_snapshot(&mut source).await;
         source.start(point).await.unwrap();

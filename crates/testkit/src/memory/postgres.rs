@@ -146,6 +146,8 @@ pub struct Postgres {
     pub(crate) points: Vec<u64>,
     /// Positions that the slot was confirmed to, to be checked by the world.
     pub(crate) confirmed_log: Vec<u64>,
+    /// Somebody moves the slot to the end of the log just before it is held the next time.
+    pub(crate) meddled: bool,
     relation: Option<Arc<Relation>>,
 }
 
@@ -165,6 +167,7 @@ impl Default for Postgres {
             frozen: BTreeMap::new(),
             points: Vec::new(),
             confirmed_log: Vec::new(),
+            meddled: false,
             relation: None,
         }
     }

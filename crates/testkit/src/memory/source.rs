@@ -200,32 +200,35 @@ impl ChangeSource for MemorySource {
         Ok(relation)
     }
 
-    async fn start(&mut self, from: Lsn) -> Result<(), PortError> {
+    async fn start(&mut self, from: Lsn) -> Result<Lsn, PortError> {
         let catches_up = self.catches_up();
         let point = if catches_up { Point::StartCatchUp } else { Point::StartStream };
         let instance = self.instance.id;
         let attach = move |world: &mut World| {
             let (id, now_ms) = (world.new_id(), world.now_ms());
             let postgres = &mut world.postgres;
+            postgres.meddle();
             let busy = |why: &str| failed(ErrorKind::Retry, point, why);
             let slot = postgres.slot.as_mut().ok_or_else(|| busy("the slot does not exist"))?;
             if slot.active.is_some() {
                 return Err(busy("the slot is active for another process"));
             }
             slot.active = Some(id);
-            let from = from.0.max(slot.confirmed);
+            let confirmed = slot.confirmed;
+            let from = from.0.max(confirmed);
             postgres.sessions.insert(id, Session { instance, dead_at_ms: None });
             let mut first = postgres.history.partition_point(|transaction| transaction.commit < from);
             if world.mutation == Some(Mutation::StartSkipsATransaction) && first < postgres.history.len() {
                 first += 1;
             }
-            Ok((id, Cursor { transaction: first, part: 0, keepalive: from, keepalive_at_ms: now_ms }))
+            let cursor = Cursor { transaction: first, part: 0, keepalive: from, keepalive_at_ms: now_ms };
+            Ok((id, confirmed, cursor))
         };
-        let (session, cursor) = self.instance.gate(point, attach).await?;
+        let (session, confirmed, cursor) = self.instance.gate(point, attach).await?;
         self.session = Some(session);
         self.cursor = cursor;
         self.step.set(if catches_up { Step::CatchUp } else { Step::Stream });
-        Ok(())
+        Ok(Lsn(confirmed))
     }
 
     async fn next(&mut self, wait: Duration, events: &mut Vec<Event>) -> Result<(), PortError> {

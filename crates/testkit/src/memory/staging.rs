@@ -24,6 +24,18 @@ impl Postgres {
         }
     }
 
+    /// Rows are changed and the slot is moved past them by hand, after the next look at it and before it is held.
+    pub fn move_slot_after_the_next_look(&mut self) {
+        self.meddled = true;
+    }
+
+    pub(crate) fn meddle(&mut self) {
+        if std::mem::take(&mut self.meddled) {
+            self.insert_rows(3);
+            self.recreate_slot();
+        }
+    }
+
     /// The end of the log.
     pub fn end(&self) -> u64 {
         self.wal

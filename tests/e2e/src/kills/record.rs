@@ -110,25 +110,19 @@ pub fn report(path: &Path) -> Result<String> {
         sum(|round| round.doubled),
         sum(|round| round.surplus)
     )?;
-    let paused = |round: &&Round| round.scenario == Scenario::Pause.name();
-    let of_killed: Vec<&Kill> = rounds.iter().filter(|round| !paused(round)).flat_map(|round| &round.kills).collect();
-    let of_paused: Vec<&Kill> = rounds.iter().filter(paused).flat_map(|round| &round.kills).collect();
-    writeln!(page, "| the successor's start, in seconds | p50 | p99 | max |\n|---|---|---|---|")?;
-    for (what, kills, of) in [
-        ("killed: until the groups are owned again (session timeout of 6 s)", &of_killed, owned as fn(&Kill) -> f64),
-        ("killed: from then until every table has committed again", &of_killed, flowing),
-        ("stopped: until the groups are owned again (session timeout of 6 s)", &of_paused, owned),
-        (
-            "stopped: from then until every table has committed again (PostgreSQL keeps the slot for a silent client \
-             until `wal_sender_timeout`, 60 s by default)",
-            &of_paused,
-            flowing,
-        ),
-    ] {
-        let mut values: Vec<f64> = kills.iter().map(|kill| of(kill)).collect();
-        values.sort_by(f64::total_cmp);
-        let at = |percent: usize| values.get((values.len().saturating_sub(1)) * percent / 100).copied().unwrap_or(0.0);
-        writeln!(page, "| {what} | {:.2} | {:.2} | {:.2} |", at(50), at(99), at(100))?;
+    let mut commits: Vec<&str> = Vec::new();
+    for round in &rounds {
+        if !commits.contains(&round.commit.as_str()) {
+            commits.push(&round.commit);
+        }
+    }
+    page.push_str(
+        "A killed worker's groups are owned again when its session of 6 s has ended; a stopped one's slot is free when the \
+         server's `wal_sender_timeout` has passed, too (10 s in our sessions; 60 s, the server's, in those of the first \
+         commit).\n\n| commit | the successor's start, in seconds | times | p50 | p99 | max |\n|---|---|---|---|---|---|\n",
+    );
+    for commit in commits {
+        successions(&mut page, commit, &rounds)?;
     }
     let mut groups: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
     for round in &rounds {
@@ -140,16 +134,28 @@ pub fn report(path: &Path) -> Result<String> {
     for ((scenario, postgres), (count, clean)) in groups {
         writeln!(page, "| {scenario} | {postgres} | {count} | {clean} |")?;
     }
-    let mut commits: Vec<&str> = rounds.iter().map(|round| round.commit.as_str()).collect();
-    commits.dedup();
-    writeln!(page, "\nCommits: {}.", commits.join(", "))?;
     Ok(page)
 }
 
-fn owned(kill: &Kill) -> f64 {
-    kill.owned_s
-}
-
-fn flowing(kill: &Kill) -> f64 {
-    kill.flowing_s
+/// How successors came up in the rounds of one commit.
+fn successions(page: &mut String, commit: &str, rounds: &[Round]) -> Result<()> {
+    for (what, paused) in [("killed", false), ("stopped", true)] {
+        let of_commit = rounds.iter().filter(|round| round.commit == commit);
+        let kills: Vec<&Kill> = of_commit
+            .filter(|round| (round.scenario == Scenario::Pause.name()) == paused)
+            .flat_map(|round| &round.kills)
+            .collect();
+        for (until, of) in [
+            ("until its groups are owned", (|kill| kill.owned_s) as fn(&Kill) -> f64),
+            ("from then until every table has committed", |kill| kill.flowing_s),
+        ] {
+            let mut values: Vec<f64> = kills.iter().map(|kill| of(kill)).collect();
+            values.sort_by(f64::total_cmp);
+            let Some(last) = values.len().checked_sub(1) else { continue };
+            let at = |percent: usize| values[last * percent / 100];
+            let (p50, p99, max) = (at(50), at(99), at(100));
+            writeln!(page, "| {commit} | {what}, {until} | {} | {p50:.2} | {p99:.2} | {max:.2} |", values.len())?;
+        }
+    }
+    Ok(())
 }
