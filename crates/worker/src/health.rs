@@ -28,6 +28,9 @@ pub enum Phase {
     Failed(String),
 }
 
+/// How long a run may take to get somewhere, however short the heartbeat: the slot's last reader may have to go first.
+const START_MAX_LEAST: Duration = Duration::from_secs(20);
+
 /// How old a sign of life may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -45,10 +48,17 @@ pub fn judge(observed: &Observed, limits: &Limits, now_us: i64) -> (State, Optio
         Phase::Running => {}
     }
     let two_heartbeats = micros(limits.heartbeat) * 2;
-    let alive_at_us = observed.alive_at_us.max(observed.started_at_us);
-    if now_us - alive_at_us > two_heartbeats {
-        let hop = if limits.object_age_max.is_some() { "no answer of the log" } else { "nothing committed to the log" };
-        return (State::Failed, Some(format!("stalled: {hop} for {} s", seconds(now_us - alive_at_us))));
+    let hop = if limits.object_age_max.is_some() { "no answer of the log" } else { "nothing committed to the log" };
+    if observed.alive_at_us < observed.started_at_us {
+        let since_us = now_us - observed.started_at_us;
+        if since_us > two_heartbeats.max(micros(START_MAX_LEAST)) {
+            return (State::Failed, Some(format!("stalled: {hop} for {} s since the start", seconds(since_us))));
+        }
+        return (State::Unassigned, Some(format!("starting: {hop} yet")));
+    }
+    let since_us = now_us - observed.alive_at_us;
+    if since_us > two_heartbeats {
+        return (State::Failed, Some(format!("stalled: {hop} for {} s", seconds(since_us))));
     }
     if let Some(age_max) = limits.object_age_max
         && observed.waiting_since_us > 0
@@ -88,9 +98,27 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_start_has_two_heartbeats_to_get_somewhere() {
-        assert_eq!(judge(&running(0, 0), &SOURCE, 20 * S).0, State::Running);
-        assert_eq!(judge(&running(0, 0), &SOURCE, 22 * S).0, State::Failed);
+    fn a_start_is_not_running_before_it_has_got_somewhere() {
+        let (state, why) = judge(&running(0, 0), &SOURCE, S);
+        assert_eq!(state, State::Unassigned);
+        assert_eq!(why.as_deref(), Some("starting: nothing committed to the log yet"));
+        let (state, why) = judge(&running(0, 0), &SINK, S);
+        assert_eq!((state, why.as_deref()), (State::Unassigned, Some("starting: no answer of the log yet")));
+        assert_eq!(judge(&running(S, 0), &SOURCE, S), (State::Running, None));
+        // What an earlier run committed says nothing about this one.
+        assert_eq!(judge(&running(S - 1, 0), &SOURCE, S).0, State::Unassigned);
+    }
+
+    #[test]
+    fn a_start_that_gets_nowhere_is_stalled_after_two_heartbeats_and_20_s_at_least() {
+        assert_eq!(judge(&running(0, 0), &SOURCE, 21 * S).0, State::Unassigned);
+        let (state, why) = judge(&running(0, 0), &SOURCE, 22 * S);
+        let expected = "stalled: nothing committed to the log for 21 s since the start";
+        assert_eq!((state, why.as_deref()), (State::Failed, Some(expected)));
+        let limits = |seconds| Limits { heartbeat: Duration::from_secs(seconds), ..SOURCE };
+        assert_eq!(judge(&running(0, 0), &limits(1), 21 * S).0, State::Unassigned);
+        assert_eq!(judge(&running(0, 0), &limits(60), 121 * S).0, State::Unassigned);
+        assert_eq!(judge(&running(0, 0), &limits(60), 122 * S).0, State::Failed);
     }
 
     #[test]
