@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use datapipe_boot::secrets;
+use datapipe_boot::{memory, secrets};
 use datapipe_core::connector::{ConfigSecret, SinkConfig, SourceConfig};
 use datapipe_core::convention::Names;
 use datapipe_core::port::connect::ConnectStore;
@@ -155,6 +155,10 @@ impl Adapters for Real {
         let (server, log_end) = tokio::time::timeout(OBSERVE_MAX, look).await.unwrap_or_default();
         let (server_lsn, retained_bytes) = server.unzip();
         Observation { server_lsn, retained_bytes, log_end }
+    }
+
+    fn resident_bytes(&self) -> Option<u64> {
+        memory::own().map(|memory| memory.resident_bytes)
     }
 }
 

@@ -70,4 +70,7 @@ pub trait Adapters: Send + Sync {
 
     /// Looks at the systems around the pipeline.
     async fn observe(&self, source: Option<&SourceConfig>, sink: Option<&SinkConfig>) -> Observation;
+
+    /// Resident memory of this process, in bytes, as its system tells it; none where it does not.
+    fn resident_bytes(&self) -> Option<u64>;
 }

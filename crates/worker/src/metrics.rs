@@ -14,8 +14,8 @@ pub(crate) fn render(shown: &Shown) -> Result<String, prometheus::Error> {
     let now_us = shown.clock.now_us();
     let observation = *lock(&shown.observation);
     page.put("datapipe_worker_owner", "1 if this worker owns the group, 0 in standby", owner(shown))?;
-    if let Some(bytes) = resident_bytes() {
-        page.put("datapipe_process_resident_bytes", "resident memory of the process, all tables", bytes)?;
+    if let Some(bytes) = shown.adapters.resident_bytes() {
+        page.put("datapipe_process_resident_bytes", "resident memory of the process, all tables", signed(bytes))?;
     }
     let tasks: Vec<_> = lock(&shown.tasks).values().cloned().collect();
     for task in tasks {
@@ -104,12 +104,4 @@ impl Page {
 
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// `VmRSS` of this process; none where there is no `/proc`.
-fn resident_bytes() -> Option<i64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-    let kib: i64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib * 1024)
 }

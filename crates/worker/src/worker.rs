@@ -21,6 +21,7 @@ const WATCH: Duration = Duration::from_secs(2);
 /// What REST and metrics show. Shared with the parts that serve them.
 pub(crate) struct Shown {
     pub(crate) settings: WorkerSettings,
+    pub(crate) adapters: Arc<dyn Adapters>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) connectors: Mutex<BTreeMap<String, Configured>>,
     pub(crate) tasks: Mutex<BTreeMap<String, Arc<Task>>>,
@@ -36,7 +37,6 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// One table's worker.
 pub struct Worker {
-    adapters: Arc<dyn Adapters>,
     shown: Arc<Shown>,
 }
 
@@ -45,6 +45,7 @@ impl Worker {
     pub fn new(settings: WorkerSettings, adapters: Arc<dyn Adapters>, clock: Arc<dyn Clock>) -> Self {
         let shown = Shown {
             settings,
+            adapters,
             clock,
             connectors: Mutex::default(),
             tasks: Mutex::default(),
@@ -52,7 +53,7 @@ impl Worker {
             observation: Mutex::default(),
             generation: Mutex::default(),
         };
-        Self { adapters, shown: Arc::new(shown) }
+        Self { shown: Arc::new(shown) }
     }
 
     /// Serves REST and runs the table's connectors whenever this worker owns the group, until told to stop. A
@@ -82,8 +83,8 @@ impl Worker {
     /// One membership: wait for ownership, run until it is lost or the stop signal comes, leave.
     async fn serve_group(&self, stop: &CancellationToken) -> Result<(), PortError> {
         let shown = &self.shown;
-        *lock(&shown.cluster_id) = Some(self.adapters.cluster_id().await?);
-        let mut membership = self.adapters.join().await?;
+        *lock(&shown.cluster_id) = Some(shown.adapters.cluster_id().await?);
+        let mut membership = shown.adapters.join().await?;
         tracing::info!(table = %shown.settings.slug, group = %shown.settings.group, "waiting to own the group");
         let generation = tokio::select! {
             biased;
@@ -106,7 +107,7 @@ impl Worker {
         stop: &CancellationToken,
     ) -> Result<(), PortError> {
         let shown = &self.shown;
-        let store = self.adapters.connect_store().await?;
+        let store = shown.adapters.connect_store().await?;
         let configured = connectors::read(store.configs().await?);
         tracing::info!(table = %shown.settings.slug, generation, connectors = configured.len(), "owning the group");
         lock(&shown.connectors).clone_from(&configured);
@@ -136,20 +137,20 @@ impl Worker {
     }
 
     fn spawn(&self, running: &mut JoinSet<()>, configured: &Configured, ending: &CancellationToken) {
-        let (adapters, shown, ending) = (Arc::clone(&self.adapters), Arc::clone(&self.shown), ending.clone());
+        let (shown, ending) = (Arc::clone(&self.shown), ending.clone());
         match configured.connector.clone() {
             Connector::Source(config) => {
                 let task = self.show_task(Task::source(&config));
                 running.spawn(async move {
-                    let (settings, clock) = (&shown.settings, shown.clock.as_ref());
-                    tasks::run_source(&task, &config, settings, adapters.as_ref(), clock, &ending).await;
+                    let Shown { settings, adapters, clock, .. } = shown.as_ref();
+                    tasks::run_source(&task, &config, settings, adapters.as_ref(), clock.as_ref(), &ending).await;
                 });
             }
             Connector::Sink(config) => {
                 let task = self.show_task(Task::sink(&config));
                 running.spawn(async move {
-                    let (settings, clock) = (&shown.settings, shown.clock.as_ref());
-                    tasks::run_sink(&task, &config, settings, adapters.as_ref(), clock, &ending).await;
+                    let Shown { settings, adapters, clock, .. } = shown.as_ref();
+                    tasks::run_sink(&task, &config, settings, adapters.as_ref(), clock.as_ref(), &ending).await;
                 });
             }
             Connector::Unusable(why) => tracing::error!(table = %shown.settings.slug, "connector not started: {why}"),
@@ -168,7 +169,7 @@ impl Worker {
         loop {
             self.write_statuses(store, generation, &mut written).await;
             let (source, sink) = self.configs();
-            let seen = self.adapters.observe(source.as_deref(), sink.as_deref()).await;
+            let seen = self.shown.adapters.observe(source.as_deref(), sink.as_deref()).await;
             *lock(&self.shown.observation) = seen;
             tokio::time::sleep(WATCH).await;
         }
