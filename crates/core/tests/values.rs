@@ -17,38 +17,11 @@ struct Fixture {
 struct Recorded {
     /// The column's type as SQL has it.
     sql: String,
-    pg: Described,
+    pg: PgType,
     /// PostgreSQL's text, and the JSON of the streamed record.
     cases: Vec<(String, Option<String>)>,
     unchanged: Option<String>,
     fallback: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Described {
-    oid: u32,
-    schema: String,
-    name: String,
-    kind: char,
-    category: char,
-    element: Option<Box<Described>>,
-    base: Option<Box<Described>>,
-    modifier: i32,
-}
-
-impl Described {
-    fn pg_type(self) -> PgType {
-        PgType {
-            oid: self.oid,
-            schema: self.schema,
-            name: self.name,
-            kind: self.kind,
-            category: self.category,
-            element: self.element.map(|element| Box::new(element.pg_type())),
-            base: self.base.map(|base| Box::new(base.pg_type())),
-            modifier: self.modifier,
-        }
-    }
 }
 
 fn recorded() -> Vec<Recorded> {
@@ -111,7 +84,7 @@ fn values_are_those_of_debezium() {
     let mut longer_floats = 0;
     let mut differing = BTreeMap::new();
     for Recorded { sql, pg, cases, .. } in recorded() {
-        let Ok(kind) = resolve(&pg.pg_type()) else { continue };
+        let Ok(kind) = resolve(&pg) else { continue };
         for (text, json) in cases {
             let ours = written(&kind, &text).ok();
             checked += 1;
@@ -136,7 +109,7 @@ fn values_are_those_of_debezium() {
 fn what_debezium_leaves_out_is_refused_by_name() {
     let mut refused = Vec::new();
     for Recorded { sql, pg, cases, .. } in recorded() {
-        if let Err(error) = resolve(&pg.pg_type()) {
+        if let Err(error) = resolve(&pg) {
             assert!(sql.starts_with("point") || cases.iter().all(|(_, json)| json.is_none()), "{sql} has a form");
             refused.push(error.to_string());
         }
@@ -153,7 +126,7 @@ fn what_debezium_leaves_out_is_refused_by_name() {
 fn placeholders_are_those_of_debezium_unless_it_writes_null() {
     let mut nulls = Vec::new();
     for Recorded { sql, pg, unchanged, .. } in recorded() {
-        let (Ok(kind), Some(unchanged)) = (resolve(&pg.pg_type()), unchanged) else { continue };
+        let (Ok(kind), Some(unchanged)) = (resolve(&pg), unchanged) else { continue };
         let mut ours = Vec::new();
         write_unchanged(&kind, &mut ours);
         let ours = String::from_utf8(ours).unwrap();
@@ -186,7 +159,7 @@ fn placeholders_are_those_of_debezium_unless_it_writes_null() {
 fn fallbacks_are_those_of_debezium() {
     let mut differing = Vec::new();
     for Recorded { sql, pg, fallback, .. } in recorded() {
-        let (Ok(kind), Some(fallback)) = (resolve(&pg.pg_type()), fallback) else { continue };
+        let (Ok(kind), Some(fallback)) = (resolve(&pg), fallback) else { continue };
         let mut ours = Vec::new();
         write_fallback(&kind, &mut ours);
         if ours != fallback.as_bytes() {
@@ -198,7 +171,7 @@ fn fallbacks_are_those_of_debezium() {
 }
 
 fn kind() -> impl Strategy<Value = ColumnType> {
-    let kinds: Vec<_> = recorded().into_iter().filter_map(|recorded| resolve(&recorded.pg.pg_type()).ok()).collect();
+    let kinds: Vec<_> = recorded().into_iter().filter_map(|recorded| resolve(&recorded.pg).ok()).collect();
     proptest::sample::select(kinds)
 }
 
@@ -206,7 +179,7 @@ fn kind() -> impl Strategy<Value = ColumnType> {
 fn damaged_text() -> impl Strategy<Value = (ColumnType, Vec<u8>)> {
     let texts: Vec<_> = recorded()
         .into_iter()
-        .filter_map(|recorded| Some((resolve(&recorded.pg.pg_type()).ok()?, recorded.cases)))
+        .filter_map(|recorded| Some((resolve(&recorded.pg).ok()?, recorded.cases)))
         .flat_map(|(kind, cases)| cases.into_iter().map(move |(text, _)| (kind.clone(), text.into_bytes())))
         .collect();
     (proptest::sample::select(texts), any::<proptest::sample::Index>(), any::<u8>(), 0..3u8).prop_map(

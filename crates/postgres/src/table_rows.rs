@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use datapipe_core::change::{Relation, Tuple};
 use datapipe_core::port::PortError;
+use datapipe_core::port::rows::RowSource;
 
 use crate::config::SourceSpec;
 use crate::error::Error;
 use crate::snapshot::Snapshot;
 
-/// The rows of one table in one read-only transaction, in no order.
+/// The rows of one table in one read-only transaction.
 pub struct TableRows {
     snapshot: Snapshot,
     table: String,
@@ -22,14 +24,15 @@ impl TableRows {
         let snapshot = Snapshot::now(spec).await.map_err(|error| during(error, &table))?;
         Ok(Self { snapshot, table })
     }
+}
 
-    /// The schema that the rows are read under.
-    pub fn relation(&self) -> Arc<Relation> {
+#[async_trait]
+impl RowSource for TableRows {
+    fn relation(&self) -> Arc<Relation> {
         self.snapshot.relation()
     }
 
-    /// Appends the next rows, about 1 MiB of them; none at the end.
-    pub async fn read(&mut self, rows: &mut Vec<Tuple>) -> Result<(), PortError> {
+    async fn read(&mut self, rows: &mut Vec<Tuple>) -> Result<(), PortError> {
         self.snapshot.read(None, rows).await.map_err(|error| during(error, &self.table))
     }
 }

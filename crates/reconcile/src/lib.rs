@@ -61,5 +61,5 @@ mod spill;
 pub use driver::reconcile;
 pub use error::ReconcileError;
 pub use report::{Example, Problem, ProblemKind, Problems, Report, Sample};
-pub use rows::{RowBatch, Rows};
+pub use rows::{RowBatch, Rows, TupleRows};
 pub use scope::{Limits, Scope};

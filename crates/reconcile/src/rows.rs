@@ -1,7 +1,12 @@
 //! Where the table's own rows come from.
 
 use async_trait::async_trait;
-use datapipe_core::port::PortError;
+use datapipe_core::change::Tuple;
+use datapipe_core::envelope::RowWriter;
+use datapipe_core::port::rows::RowSource;
+use datapipe_core::port::{ErrorKind, PortError};
+
+use crate::scope::Scope;
 
 /// The rows of a table, read once from begin to end.
 ///
@@ -63,5 +68,42 @@ impl RowBatch {
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(from, to)| &self.bytes[from..*to])
+    }
+}
+
+/// A table's own rows, written as an envelope's `after` would hold them.
+pub struct TupleRows<S> {
+    source: S,
+    writer: RowWriter,
+    tuples: Vec<Tuple>,
+}
+
+impl<S: RowSource> TupleRows<S> {
+    /// All rows of a source.
+    pub fn new(source: S) -> Self {
+        Self { source, writer: RowWriter::default(), tuples: Vec::new() }
+    }
+
+    /// The source's table and key, and the topic of its pipeline, with the default bounds.
+    pub fn scope(&self, topic: impl Into<String>) -> Scope {
+        let relation = self.source.relation();
+        let key = relation.key.iter().map(|column| relation.columns[*column].name.clone()).collect();
+        Scope::new(&relation.name, topic, key)
+    }
+}
+
+#[async_trait]
+impl<S: RowSource> Rows for TupleRows<S> {
+    async fn next(&mut self, batch: &mut RowBatch) -> Result<(), PortError> {
+        let Self { source, writer, tuples } = self;
+        tuples.clear();
+        source.read(tuples).await?;
+        let relation = source.relation();
+        for tuple in tuples.iter() {
+            batch.push_with(|out| writer.write(&relation, tuple, out)).map_err(|error| {
+                PortError::new(ErrorKind::Refused, format!("writing a row of {}", relation.name)).because(error)
+            })?;
+        }
+        Ok(())
     }
 }

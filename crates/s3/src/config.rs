@@ -83,6 +83,16 @@ impl S3Config {
         }
     }
 
+    /// A bucket of another store, its name in the path, with the default limits.
+    pub fn at(
+        endpoint: impl Into<String>,
+        region: impl Into<String>,
+        bucket: impl Into<String>,
+        credentials: Credentials,
+    ) -> Self {
+        Self { endpoint: Some(endpoint.into()), path_style: true, ..Self::new(region, bucket, credentials) }
+    }
+
     /// The server, for messages.
     pub(crate) fn server(&self) -> String {
         self.endpoint.clone().unwrap_or_else(|| format!("Amazon S3 in {}", self.region))

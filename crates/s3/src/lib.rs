@@ -11,10 +11,7 @@
 //! use datapipe_s3::{Credentials, S3Config, S3Store};
 //!
 //! let credentials = Credentials::new(Secret::new("minio"), Secret::new("minio-secret"));
-//! let mut config = S3Config::new("us-east-1", "lake", credentials);
-//! config.endpoint = Some("http://127.0.0.1:9000".to_owned());
-//! config.path_style = true;
-//! let store = S3Store::new(config);
+//! let store = S3Store::new(S3Config::at("http://127.0.0.1:9000", "us-east-1", "lake", credentials));
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 

@@ -14,8 +14,6 @@ async fn the_embedded_server_keeps_the_contract() {
     let server = S3Server::start(folder.path(), &Progress::silent()).await.unwrap();
     server.create_bucket("contract").await.unwrap();
     let credentials = Credentials::new(Secret::new(server.access_key()), Secret::new(server.secret_key()));
-    let mut config = S3Config::new(server.region(), "contract", credentials);
-    config.endpoint = Some(server.endpoint());
-    config.path_style = true;
+    let config = S3Config::at(server.endpoint(), server.region(), "contract", credentials);
     contract::keeps_the_contract(&config).await;
 }

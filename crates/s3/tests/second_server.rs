@@ -72,9 +72,7 @@ fn start(binary: &Path) -> Server {
 async fn minio_keeps_the_contract() {
     let server = start(&binary());
     let credentials = Credentials::new(Secret::new(USER), Secret::new(PASSWORD));
-    let mut config = S3Config::new("us-east-1", "contract", credentials);
-    config.endpoint = Some(format!("http://127.0.0.1:{}", server.port));
-    config.path_style = true;
+    let config = S3Config::at(format!("http://127.0.0.1:{}", server.port), "us-east-1", "contract", credentials);
     let store = S3Store::new(config.clone());
     let started = Instant::now();
     loop {

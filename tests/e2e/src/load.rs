@@ -7,11 +7,12 @@ use bytes::Bytes;
 use futures_util::SinkExt;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use tokio::task::JoinSet;
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
 use crate::Result;
-use crate::servers::TABLES;
+use crate::servers::{Servers, TABLES};
 
 /// Rows of a large COPY.
 const COPY_ROWS: u64 = 40_000;
@@ -83,4 +84,32 @@ pub async fn copy(db: &Client, table: &str) -> Result<()> {
     }
     sink.finish().await?;
     Ok(())
+}
+
+/// Two sessions of small transactions, until told to stop.
+pub struct Load {
+    stop: CancellationToken,
+    sessions: JoinSet<Result<u64>>,
+}
+
+impl Load {
+    /// Starts it.
+    pub async fn start(servers: &Servers, seed: u64) -> Result<Self> {
+        let (stop, mut sessions) = (CancellationToken::new(), JoinSet::new());
+        for session in 0..2 {
+            let (db, stop) = (servers.connect().await?, stop.clone());
+            sessions.spawn(async move { small(&db, seed + session, true, &stop).await });
+        }
+        Ok(Self { stop, sessions })
+    }
+
+    /// Ends it; returns how many transactions there were.
+    pub async fn end(mut self) -> Result<u64> {
+        self.stop.cancel();
+        let mut transactions = 0;
+        while let Some(session) = self.sessions.join_next().await {
+            transactions += session??;
+        }
+        Ok(transactions)
+    }
 }

@@ -4,11 +4,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use datapipe_core::convention::Names;
-use datapipe_embedded::{PostgresSource, Stack};
+use datapipe_embedded::{PostgresOptions, PostgresSource, Stack};
 use tokio::time::sleep;
 use tokio_postgres::{Client, NoTls};
 
 use crate::Result;
+
+/// PostgreSQL as it is installed, 15 or later.
+pub const PG15: PostgresSource = PostgresSource::Installed { major_min: 15 };
+/// PostgreSQL 18 as it is fetched.
+pub const PG18: PostgresSource = PostgresSource::Binaries;
 
 /// The tables of the catalog.
 pub const TABLES: [&str; 4] = ["users", "products", "orders", "order_items"];
@@ -27,7 +32,13 @@ pub struct Servers {
 impl Servers {
     /// Starts them in a folder.
     pub async fn start(root: &Path, postgres: PostgresSource) -> Result<Self> {
-        let stack = Stack::builder(root.join("stack")).postgres(postgres).start().await?;
+        let options = PostgresOptions {
+            source: postgres,
+            // Amounts of money are written as the recorded values have them.
+            settings: vec![("lc_monetary".to_owned(), "C".to_owned())],
+            ..PostgresOptions::default()
+        };
+        let stack = Stack::builder(root.join("stack")).postgres_options(options).start().await?;
         Ok(Self { stack, root: root.to_owned() })
     }
 

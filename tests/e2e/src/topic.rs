@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 use datapipe_core::object::{ObjectMeta, parse_key};
 use datapipe_core::port::log::{LogReader, RecordBatch};
 use datapipe_core::port::store::ObjectStore;
-use datapipe_core::secret::Secret;
-use datapipe_kafka::{KafkaConfig, ReaderSettings, TopicReader};
-use datapipe_s3::{Credentials, S3Config, S3Store};
+use datapipe_kafka::{ReaderSettings, TopicReader};
+use datapipe_s3::S3Store;
 use flate2::read::MultiGzDecoder;
 use tokio::time::sleep;
 
-use crate::Result;
 use crate::servers::Servers;
+use crate::{Result, clients};
 
 /// The committed records of a topic's only partition.
 #[derive(Debug, Default)]
@@ -34,16 +33,6 @@ pub struct Object {
     pub meta: ObjectMeta,
 }
 
-/// The bucket of a round.
-pub fn store(servers: &Servers, bucket: &str) -> S3Store {
-    let s3 = servers.stack.s3();
-    let credentials = Credentials::new(Secret::new(s3.access_key()), Secret::new(s3.secret_key()));
-    let mut config = S3Config::new(s3.region(), bucket, credentials);
-    config.endpoint = Some(s3.endpoint());
-    config.path_style = true;
-    S3Store::new(config)
-}
-
 fn digest(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
@@ -53,8 +42,8 @@ fn digest(bytes: &[u8]) -> u64 {
 impl Topic {
     /// Reads a topic to its end, as a read-committed consumer sees it.
     pub async fn read(servers: &Servers, topic: &str) -> Result<Self> {
-        let kafka = KafkaConfig::plaintext(servers.stack.kafka().bootstrap())?;
-        let mut reader = TopicReader::new(&kafka, ReaderSettings::new(topic, "datapipe-e2e"))?;
+        let mut reader =
+            TopicReader::new(&clients::kafka(&servers.stack)?, ReaderSettings::new(topic, "datapipe-e2e"))?;
         let (start, end) = reader.bounds(0).await?;
         let mut found = Self { start, values: Vec::new() };
         if start == end {

@@ -2,8 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use datapipe_e2e::oracle::{Oracle, Verdict};
-use datapipe_e2e::servers::Servers;
-use datapipe_embedded::PostgresSource;
+use datapipe_e2e::servers::{PG15, Servers};
 use tokio_postgres::Client;
 
 fn event(op: &str, id: i64, name: &str, lsn: i64) -> String {
@@ -23,7 +22,7 @@ async fn judge(db: &Client, events: &[String]) -> Verdict {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_kind_of_fault_is_found() {
     let folder = tempfile::tempdir().unwrap();
-    let servers = Servers::start(folder.path(), PostgresSource::Installed { major_min: 14 }).await.unwrap();
+    let servers = Servers::start(folder.path(), PG15).await.unwrap();
     let db = servers.connect().await.unwrap();
     servers.reset(&db).await.unwrap();
     db.batch_execute("INSERT INTO users (id, name) VALUES (1, 'a'), (2, 'b2'), (3, 'c')").await.unwrap();

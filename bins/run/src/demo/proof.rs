@@ -2,42 +2,15 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
-use datapipe_core::change::Tuple;
-use datapipe_core::envelope::{Encoder, EnvelopeSettings};
 use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_postgres::{SourceSpec, TableRows};
-use datapipe_reconcile::{Report, RowBatch, Rows, Scope, reconcile};
+use datapipe_reconcile::{Report, TupleRows, reconcile};
 use tokio::time::Instant;
 
 use super::scene::Scene;
 use super::show::Show;
-
-/// A table's rows in the form of an envelope's `after`.
-struct AsJson {
-    rows: TableRows,
-    encoder: Encoder,
-    tuples: Vec<Tuple>,
-    table: String,
-}
-
-#[async_trait]
-impl Rows for AsJson {
-    async fn next(&mut self, batch: &mut RowBatch) -> Result<(), PortError> {
-        let Self { rows, encoder, tuples, table } = self;
-        tuples.clear();
-        rows.read(tuples).await?;
-        let relation = rows.relation();
-        for tuple in tuples.iter() {
-            batch.push_with(|out| encoder.write_row(&relation, tuple, out)).map_err(|error| {
-                PortError::new(ErrorKind::Refused, format!("writing a row of {table}")).because(error)
-            })?;
-        }
-        Ok(())
-    }
-}
 
 /// Proves all tables and prints what was found. True if nothing is wrong.
 pub(super) async fn run(scene: &Scene, show: &Show, took: Duration, memory_kib: u64) -> Result<bool, PortError> {
@@ -45,21 +18,11 @@ pub(super) async fn run(scene: &Scene, show: &Show, took: Duration, memory_kib: 
     let started = Instant::now();
     let mut reports = Vec::new();
     for names in &scene.names {
-        let (table, topic) = (names.table.clone(), names.data_topic.clone());
-        let spec = SourceSpec::new(scene.server.clone(), "public", &table, &names.slot, &names.publication);
-        let rows = TableRows::open(&spec).await?;
-        let relation = rows.relation();
-        let key = relation.key.iter().map(|column| relation.columns[*column].name.clone()).collect();
-        let encoder = Encoder::new(EnvelopeSettings {
-            version: String::new(),
-            server_name: String::new(),
-            database: String::new(),
-            data_topic: topic.clone(),
-            tombstones_on_delete: false,
-        });
-        let mut rows = AsJson { rows, encoder, tuples: Vec::new(), table: table.clone() };
-        let report = reconcile(scene.store.as_ref(), &mut rows, &Scope::new(&table, topic, key)).await;
-        let attempt = format!("proving table {table}");
+        let spec = SourceSpec::new(scene.server.clone(), "public", &names.table, &names.slot, &names.publication);
+        let mut rows = TupleRows::new(TableRows::open(&spec).await?);
+        let scope = rows.scope(&names.data_topic);
+        let report = reconcile(scene.store.as_ref(), &mut rows, &scope).await;
+        let attempt = format!("proving table {}", names.table);
         reports.push(report.map_err(|error| PortError::new(ErrorKind::Refused, attempt).because(error))?);
     }
     print(&reports, show, took, started.elapsed(), memory_kib);

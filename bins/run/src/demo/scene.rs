@@ -34,19 +34,14 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) async fn new(stack: &Stack) -> Result<Self, PortError> {
-        let postgres = stack.postgres();
-        let mut server = PgConfig::new(postgres.host(), postgres.user(), postgres.database());
-        server.port = postgres.port();
-        server.password = Some(Secret::new(postgres.password()));
+        let server = PgConfig::from_url(&Secret::new(stack.postgres().url()))
+            .map_err(|error| PortError::new(ErrorKind::Refused, "configuring the PostgreSQL clients").because(error))?;
         let session = Session::connect(&server).await?;
         let kafka = KafkaConfig::plaintext(stack.kafka().bootstrap())
             .map_err(|error| PortError::new(ErrorKind::Refused, "configuring the Kafka clients").because(error))?;
         let s3 = stack.s3();
         let credentials = Credentials::new(Secret::new(s3.access_key()), Secret::new(s3.secret_key()));
-        let mut config = S3Config::new(s3.region(), BUCKET, credentials);
-        config.endpoint = Some(s3.endpoint());
-        config.path_style = true;
-        let store = Arc::new(S3Store::new(config));
+        let store = Arc::new(S3Store::new(S3Config::at(s3.endpoint(), s3.region(), BUCKET, credentials)));
         store.create_bucket().await?;
         let names = TABLES.iter().filter_map(|table| Names::derive(TOPIC_PREFIX, "public", table).ok());
         let names: Vec<Names> = names.collect();

@@ -81,6 +81,17 @@ pub struct RowError {
     pub why: ValueError,
 }
 
+/// Writes rows as `after` would hold them.
+#[derive(Default)]
+pub struct RowWriter(Option<Layout>);
+
+impl RowWriter {
+    /// Appends a row; what was appended is of no use after an error.
+    pub fn write(&mut self, relation: &Arc<Relation>, row: &Tuple, out: &mut Vec<u8>) -> Result<(), RowError> {
+        Layout::of(&mut self.0, relation).write_image(Some(Image { row, old: None }), out)
+    }
+}
+
 /// Writes changes as records. One per capture.
 pub struct Encoder {
     topic: String,
@@ -142,11 +153,6 @@ impl Encoder {
     pub fn write_key(&mut self, relation: &Arc<Relation>, row: &Tuple, out: &mut Vec<u8>) -> Result<bool, RowError> {
         let layout = Layout::of(&mut self.layout, relation);
         layout.write_key(Image { row, old: None }, out)
-    }
-
-    /// Writes a row as `after` would hold it.
-    pub fn write_row(&mut self, relation: &Arc<Relation>, row: &Tuple, out: &mut Vec<u8>) -> Result<(), RowError> {
-        Layout::of(&mut self.layout, relation).write_image(Some(Image { row, old: None }), out)
     }
 
     /// Writes a change; nothing is emitted if any part of it cannot be written.

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod connect;
 mod error;
 pub mod log;
+pub mod rows;
 pub mod source;
 pub mod store;
 

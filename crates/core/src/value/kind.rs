@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+
 /// A type as PostgreSQL's catalog describes it, filled by whoever can read `pg_type` and `pg_attribute`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct PgType {
     /// `pg_type.oid`
     pub oid: u32,

@@ -61,9 +61,7 @@ impl Scripted {
     /// A configuration for this server with short pauses.
     pub(crate) fn config(&self) -> S3Config {
         let credentials = Credentials::new(Secret::new("user"), Secret::new("password"));
-        let mut config = S3Config::new("us-east-1", "lake", credentials);
-        config.endpoint = Some(format!("http://{}", self.address));
-        config.path_style = true;
+        let mut config = S3Config::at(format!("http://{}", self.address), "us-east-1", "lake", credentials);
         config.limits.attempts_max = 3;
         config.limits.pause_max = std::time::Duration::from_millis(5);
         config

@@ -6,13 +6,11 @@ mod round;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use datapipe_embedded::PostgresSource;
-
 pub use record::{Kill, Round, append, last_round, report};
 pub use round::Scenario;
 
 use crate::Result;
-use crate::servers::Servers;
+use crate::servers::{PG15, PG18, Servers};
 
 /// Rounds on one set of servers; then new ones are started, so that what earlier rounds left cannot pile up.
 const ROUNDS_PER_STACK: u64 = 20;
@@ -55,10 +53,6 @@ pub async fn run(plan: &Plan, mut each: impl FnMut(&Round) -> Result<()>) -> Res
 
 /// PostgreSQL 15 as installed and 18 as fetched, in turn.
 async fn start(folder: &Path, round: u64) -> Result<Servers> {
-    let source = if (round / ROUNDS_PER_STACK).is_multiple_of(2) {
-        PostgresSource::Installed { major_min: 14 }
-    } else {
-        PostgresSource::Binaries
-    };
+    let source = if (round / ROUNDS_PER_STACK).is_multiple_of(2) { PG15 } else { PG18 };
     Servers::start(folder, source).await
 }

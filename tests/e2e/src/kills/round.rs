@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::record::{Kill, Round};
 use crate::oracle::{Oracle, Verdict};
-use crate::process::{Settings, Worker, free_ports};
+use crate::process::{Settings, Worker};
 use crate::servers::{Servers, TABLES};
-use crate::{Result, load, topic};
+use crate::{Result, clients, load, topic};
 
 /// How long anything may take before a round is given up.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -59,12 +59,8 @@ pub(super) async fn run(servers: &Servers, seed: u64, round: u64) -> Result<Roun
     let db = servers.connect().await?;
     servers.reset(&db).await?;
     load::fill(&db, if scenario == Scenario::Snapshot { 40_000 } else { 500 }).await?;
-    let settings = Settings {
-        prefix: format!("r{round}"),
-        bucket: format!("round-{round}"),
-        age: ["300ms", "1s", "3s"][rng.random_range(0..3)].to_owned(),
-        ports: free_ports()?,
-    };
+    let age = ["300ms", "1s", "3s"][rng.random_range(0..3)].to_owned();
+    let settings = Settings { age, ..Settings::new(format!("r{round}"), format!("round-{round}"))? };
     servers.stack.s3().create_bucket(&settings.bucket).await?;
 
     let stop = CancellationToken::new();
@@ -89,8 +85,8 @@ pub(super) async fn run(servers: &Servers, seed: u64, round: u64) -> Result<Roun
         load??;
     }
     let end = servers.end_of_log(&db).await?;
-    servers.confirmed(&db, &end, PATIENCE).await.map_err(|error| format!("{error}\n{}", worker.words()))?;
-    let outcome = judge(servers, &db, &settings).await.map_err(|error| format!("{error}\n{}", worker.words()))?;
+    servers.confirmed(&db, &end, PATIENCE).await.map_err(|error| format!("{error}\n{}", worker.tail()))?;
+    let outcome = judge(servers, &db, &settings).await.map_err(|error| format!("{error}\n{}", worker.tail()))?;
     worker.stop().await?;
     record(servers, &db, Run { seed, round, scenario, begun, kills, outcome }).await
 }
@@ -103,15 +99,14 @@ async fn faults(
     rng: &mut SmallRng,
     kills: &mut Vec<Kill>,
 ) -> Result<Worker> {
-    let http = reqwest::Client::builder().timeout(Duration::from_secs(2)).build()?;
     let mut worker = Worker::start(servers, settings, "worker")?;
-    worker.until(&http, "datapipe_worker_owner", 1.0, PATIENCE).await?;
+    worker.until("datapipe_worker_owner", 1.0, PATIENCE).await?;
     if scenario == Scenario::Pause {
-        worker.until(&http, "datapipe_source_commits_total", 1.0, PATIENCE).await?;
+        worker.flows(PATIENCE).await?;
         sleep(Duration::from_millis(rng.random_range(200..1500))).await;
-        let others = Settings { ports: free_ports()?, ..settings.clone() };
+        let others = Settings { ports: Settings::new("", "")?.ports, ..settings.clone() };
         worker.signal(Signal::STOP)?;
-        let (successor, kill) = succeed(servers, &others, "successor", &http).await?;
+        let (successor, kill) = succeed(servers, &others, "successor").await?;
         kills.push(kill);
         worker.signal(Signal::CONT)?;
         sleep(Duration::from_secs(2)).await;
@@ -122,19 +117,19 @@ async fn faults(
         let moment = if scenario == Scenario::Snapshot { 50..900 } else { 200..2500 };
         sleep(Duration::from_millis(rng.random_range(moment))).await;
         worker.kill()?;
-        let (successor, kill) = succeed(servers, settings, "worker", &http).await?;
+        let (successor, kill) = succeed(servers, settings, "worker").await?;
         kills.push(kill);
         worker = successor;
     }
     Ok(worker)
 }
 
-async fn succeed(servers: &Servers, settings: &Settings, name: &str, http: &reqwest::Client) -> Result<(Worker, Kill)> {
+async fn succeed(servers: &Servers, settings: &Settings, name: &str) -> Result<(Worker, Kill)> {
     let begun = Instant::now();
     let mut worker = Worker::start(servers, settings, name)?;
-    worker.until(http, "datapipe_worker_owner", 1.0, PATIENCE).await?;
+    worker.until("datapipe_worker_owner", 1.0, PATIENCE).await?;
     let owned = begun.elapsed();
-    worker.until(http, "datapipe_source_commits_total", 1.0, PATIENCE).await?;
+    worker.flows(PATIENCE).await?;
     let flowing = begun.elapsed().saturating_sub(owned);
     Ok((worker, Kill { owned_s: owned.as_secs_f64(), flowing_s: flowing.as_secs_f64() }))
 }
@@ -147,7 +142,7 @@ struct Outcome {
 }
 
 async fn judge(servers: &Servers, db: &Client, settings: &Settings) -> Result<Outcome> {
-    let store = topic::store(servers, &settings.bucket);
+    let store = clients::store(&servers.stack, &settings.bucket);
     let mut outcome = Outcome::default();
     for table in TABLES {
         let names = Names::derive(&settings.prefix, "public", table).map_err(|_| "names")?;

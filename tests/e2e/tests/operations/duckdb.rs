@@ -4,11 +4,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use datapipe_e2e::load;
+use datapipe_e2e::load::{self, Load};
 use datapipe_e2e::servers::TABLES;
+use datapipe_e2e::stage::{BUCKET, PATIENCE, PG18, Stage};
 use serde_json::Value;
-
-use crate::stage::{BUCKET, PG18, Stage};
 
 /// Per table: events, distinct rows, and how many of them lie in a folder of another time than their own, an hour's
 /// turn aside (a folder is named by the time in Kafka of its first record).
@@ -28,14 +27,14 @@ print(json.dumps({"version": duckdb.__version__, "tables": rows}))
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn duckdb_reads_the_objects_as_hive_partitions() {
     let python = python();
-    let stage = Stage::new(PG18).await;
+    let stage = Stage::for_load(PG18).await;
     load::fill(&stage.db, 1000).await.unwrap();
-    let mut worker = stage.worker();
-    stage.flows(&mut worker).await;
-    let loads = stage.load(5).await;
+    let mut worker = stage.worker("worker", &[], &[]);
+    worker.flows(PATIENCE).await.unwrap();
+    let loads = Load::start(&stage.servers, 5).await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     load::copy(&stage.servers.connect().await.unwrap(), TABLES[0]).await.unwrap();
-    loads.end().await;
+    loads.end().await.unwrap();
     let judged = stage.judge(&worker).await;
 
     let bucket = stage.servers.stack.s3().bucket_path(BUCKET);

@@ -6,5 +6,4 @@
 
 mod duckdb;
 mod restart;
-mod stage;
 mod start;

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use datapipe_e2e::load;
+use datapipe_e2e::load::{self, Load};
+use datapipe_e2e::process::Worker;
 use datapipe_e2e::servers::TABLES;
+use datapipe_e2e::stage::{PATIENCE, PG15, Stage};
 use tokio::time::sleep;
-
-use crate::stage::{PATIENCE, PG15, Stage};
 
 /// `run.drain_timeout`'s default.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
@@ -14,20 +14,20 @@ const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// Stopped in the snapshot, under load, in a COPY of 40,000 rows, and at rest.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_worker_drains_and_the_next_one_goes_on() {
-    let stage = Stage::new(PG15).await;
+    let stage = Stage::for_load(PG15).await;
     load::fill(&stage.db, 20_000).await.unwrap();
-    let loads = stage.load(11).await;
+    let loads = Load::start(&stage.servers, 11).await.unwrap();
     for moment in ["in the snapshot", "under load", "in a COPY", "in another COPY"] {
         let begun = Instant::now();
-        let mut worker = stage.worker();
-        worker.until(&stage.http, "datapipe_worker_owner", 1.0, PATIENCE).await.unwrap();
+        let mut worker = stage.worker("worker", &[], &[]);
+        worker.until("datapipe_worker_owner", 1.0, PATIENCE).await.unwrap();
         let owned = begun.elapsed();
         let copying = async {
             if moment.ends_with("COPY") {
-                stage.flows(&mut worker).await;
+                worker.flows(PATIENCE).await.unwrap();
                 load::copy(&stage.servers.connect().await.unwrap(), TABLES[1]).await.unwrap();
             } else if moment == "under load" {
-                stage.flows(&mut worker).await;
+                worker.flows(PATIENCE).await.unwrap();
                 sleep(Duration::from_secs(2)).await;
             } else {
                 sleep(Duration::from_millis(300)).await;
@@ -36,9 +36,9 @@ async fn a_stopped_worker_drains_and_the_next_one_goes_on() {
         copying.await;
         stop(&stage, worker, moment, owned).await;
     }
-    let transactions = loads.end().await;
+    let transactions = loads.end().await.unwrap();
 
-    let worker = stage.worker();
+    let worker = stage.worker("worker", &[], &[]);
     let judged = stage.judge(&worker).await;
     stop(&stage, worker, "at rest", Duration::ZERO).await;
     let events: i64 = judged.iter().map(|table| table.verdict.events).sum();
@@ -49,7 +49,7 @@ async fn a_stopped_worker_drains_and_the_next_one_goes_on() {
 }
 
 /// SIGTERM: exit code 0, in time, and nothing is held any more.
-async fn stop(stage: &Stage, worker: datapipe_e2e::process::Worker, moment: &str, owned: Duration) {
+async fn stop(stage: &Stage, worker: Worker, moment: &str, owned: Duration) {
     let begun = Instant::now();
     worker.stop().await.unwrap_or_else(|error| panic!("stopped {moment}: {error}"));
     let took = begun.elapsed();

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use datapipe_core::convention::Names;
-use datapipe_e2e::load;
+use datapipe_e2e::load::{self, Load};
 use datapipe_e2e::process::Worker;
 use datapipe_e2e::servers::TABLES;
+use datapipe_e2e::stage::{BUCKET, PATIENCE, PG15, PG18, Stage};
 use datapipe_embedded::PostgresSource;
-
-use crate::stage::{BUCKET, PG15, PG18, Stage};
 
 const PASSWORD: &str = "a-word-never-to-be-printed";
 /// Exit code of a start that found something missing and changed nothing.
@@ -26,7 +25,7 @@ async fn least_rights_on_postgresql_18() {
 }
 
 async fn least_rights(postgres: PostgresSource) {
-    let stage = Stage::new(postgres).await;
+    let stage = Stage::for_load(postgres).await;
     let version: String = stage.db.query_one("SHOW server_version", &[]).await.unwrap().get(0);
     load::fill(&stage.db, 100).await.unwrap();
     stage.db.batch_execute(&format!("CREATE ROLE cdc LOGIN PASSWORD '{PASSWORD}'")).await.unwrap();
@@ -61,11 +60,11 @@ async fn least_rights(postgres: PostgresSource) {
     write_config(&stage, stage.servers.stack.s3().secret_key());
     let sql = "SELECT rolsuper FROM pg_roles WHERE rolname = 'cdc'";
     assert!(!stage.db.query_one(sql, &[]).await.unwrap().get::<_, bool>(0));
-    let mut worker = Worker::run(command(&config), stage.root.path(), "start", stage.settings.ports).unwrap();
-    stage.flows(&mut worker).await;
-    let loads = stage.load(3).await;
+    let mut worker = Worker::run(command(&config), stage.root.path(), "start", stage.settings.ports.to_vec()).unwrap();
+    worker.flows(PATIENCE).await.unwrap();
+    let loads = Load::start(&stage.servers, 3).await.unwrap();
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
-    loads.end().await;
+    loads.end().await.unwrap();
     for judged in stage.judge(&worker).await {
         assert!(judged.verdict.events >= 100 && judged.objects > 0, "{}: {:?}", judged.table, judged.verdict);
     }

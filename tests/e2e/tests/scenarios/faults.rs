@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use datapipe_e2e::stage::{PG15, Stage, eventually};
+use datapipe_e2e::traffic::{SCHEMA, Traffic};
 use datapipe_embedded::Shutdown;
 use tokio::time::sleep;
-
-use crate::stage::{PG15, Stage, eventually};
-use crate::traffic::{SCHEMA, Traffic};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -28,7 +27,7 @@ async fn a_second_worker_waits_and_takes_over() {
     let stage = Stage::new(PG15, SCHEMA).await;
     let first = stage.worker("first", &["users"], &[]);
     stage.running(&["users"]).await;
-    let traffic = Traffic::start(&stage, &["users"], Duration::from_millis(5));
+    let traffic = Traffic::start(&stage.servers, &["users"], Duration::from_millis(5));
     let second = stage.worker("second", &["users"], &[]);
     let owner = sender(&stage).await;
     sleep(Duration::from_secs(8)).await;
@@ -36,7 +35,7 @@ async fn a_second_worker_waits_and_takes_over() {
     assert!(second.words().contains("waiting to own the group") && !second.words().contains("owning the group"));
 
     let begun = Instant::now();
-    let ended = first.stop().await;
+    let ended = first.stop().await.unwrap();
     let owns = async || second.words().contains("the worker owns its pipeline");
     eventually("the second worker to own the group", LIMIT, owns).await;
     let joined = begun.elapsed();
@@ -47,12 +46,12 @@ async fn a_second_worker_waits_and_takes_over() {
     let third = stage.worker("third", &["users"], &[]);
     sleep(Duration::from_secs(3)).await;
     let begun = Instant::now();
-    second.kill();
+    second.kill().unwrap();
     let took = flowing(&stage, "kill -9 of the owner", begun).await;
     assert!(took < Duration::from_secs(11), "6 s of session, and less than 5 s to flowing");
-    println!("{} transactions meanwhile", traffic.stop().await);
+    println!("{} transactions meanwhile", traffic.stop().await.unwrap());
     stage.prove(&["users"]).await;
-    third.stop().await;
+    third.stop().await.unwrap();
     stage.end().await;
 }
 
@@ -62,43 +61,43 @@ async fn servers_restart_under_load() {
     let tables = ["users", "products"];
     let worker = stage.worker("worker", &tables, &[]);
     stage.running(&tables).await;
-    let traffic = Traffic::start(&stage, &tables, Duration::from_millis(5));
+    let traffic = Traffic::start(&stage.servers, &tables, Duration::from_millis(5));
     sleep(Duration::from_secs(1)).await;
 
     let begun = Instant::now();
-    stage.stack.kafka_mut().restart().await.unwrap();
+    stage.servers.stack.kafka_mut().restart().await.unwrap();
     println!("broker stopped and started in {} ms", begun.elapsed().as_millis());
     flowing(&stage, "broker restart", begun).await;
 
     let begun = Instant::now();
-    stage.stack.kafka_mut().kill().await.unwrap();
-    stage.stack.kafka_mut().resume().await.unwrap();
+    stage.servers.stack.kafka_mut().kill().await.unwrap();
+    stage.servers.stack.kafka_mut().resume().await.unwrap();
     flowing(&stage, "broker kill -9", begun).await;
 
     let begun = Instant::now();
-    stage.stack.postgres_mut().restart(Shutdown::Immediate).await.unwrap();
+    stage.servers.stack.postgres_mut().restart(Shutdown::Immediate).await.unwrap();
     stage.reconnect().await;
     flowing(&stage, "PostgreSQL immediate restart", begun).await;
 
     let begun = Instant::now();
-    stage.stack.postgres_mut().stop(Shutdown::Fast).await.unwrap();
+    stage.servers.stack.postgres_mut().stop(Shutdown::Fast).await.unwrap();
     let stopped = begun.elapsed();
     println!("PostgreSQL fast stop: {} ms", stopped.as_millis());
     assert!(stopped < Duration::from_secs(10), "a fast stop waits for the walsender's client: it must not hang");
-    stage.stack.postgres_mut().resume().await.unwrap();
+    stage.servers.stack.postgres_mut().resume().await.unwrap();
     stage.reconnect().await;
     flowing(&stage, "PostgreSQL fast restart", begun).await;
 
-    stage.stack.s3_mut().stop().await;
+    stage.servers.stack.s3_mut().stop().await;
     let before = traffic.committed();
     sleep(Duration::from_secs(5)).await;
     assert!(traffic.committed() > before);
     stage.captured(&tables, LIMIT).await;
-    stage.stack.s3_mut().resume().await.unwrap();
+    stage.servers.stack.s3_mut().resume().await.unwrap();
 
-    println!("{} transactions meanwhile", traffic.stop().await);
+    println!("{} transactions meanwhile", traffic.stop().await.unwrap());
     stage.prove(&tables).await;
     stage.running(&tables).await;
-    worker.stop().await;
+    worker.stop().await.unwrap();
     stage.end().await;
 }

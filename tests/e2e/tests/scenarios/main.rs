@@ -4,10 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod faults;
-mod proof;
 mod rows;
 mod schema;
 mod slots;
-mod stage;
-mod traffic;
 mod types;

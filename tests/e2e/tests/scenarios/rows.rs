@@ -2,10 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use datapipe_e2e::stage::{PG15, PG18, Stage, short};
 use datapipe_embedded::PostgresSource;
-
-use crate::proof::short;
-use crate::stage::{PG15, PG18, Stage};
 
 const SCHEMA: &str = "
     CREATE TABLE users (id bigint PRIMARY KEY, name text, note text, big text);
@@ -64,7 +62,7 @@ async fn every_kind_of_statement(postgres: PostgresSource) {
             stage.arrived("users", expected.len()).await;
         }
     }
-    let stopped = worker.stop().await;
+    let stopped = worker.stop().await.unwrap();
     println!("SIGTERM to the end: {} ms", stopped.as_millis());
     let begun = Instant::now();
     copy_in(&stage).await;
@@ -77,7 +75,7 @@ async fn every_kind_of_statement(postgres: PostgresSource) {
     let differing = found.iter().zip(&expected).position(|(found, expected)| found != expected);
     assert_eq!(differing.map(|at| (&found[at], &expected[at])), None, "order");
     stage.prove(&tables).await;
-    worker.stop().await;
+    worker.stop().await.unwrap();
     stage.end().await;
 }
 
@@ -115,6 +113,6 @@ async fn unchanged_large_values() {
     assert_eq!(products[1]["before"]["big"], large);
     assert_eq!(products[2]["before"]["name"], "b");
     stage.prove(&tables).await;
-    worker.stop().await;
+    worker.stop().await.unwrap();
     stage.end().await;
 }

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
+use datapipe_e2e::stage::{PG15, PG18, Stage, eventually};
 use serde_json::{Value, json};
-
-use crate::stage::{PG15, PG18, Stage, eventually};
 
 const SCHEMA: &str = "
     CREATE TYPE mood AS ENUM ('sad', 'happy');
@@ -67,19 +66,19 @@ async fn each_row_in_its_own_shape(postgres: datapipe_embedded::PostgresSource, 
     let worker = stage.worker("worker", &["users"], &[]);
     stage.running(&["users"]).await;
     if away {
-        worker.stop().await;
+        worker.stop().await.unwrap();
         change(&stage).await;
     } else {
         change(&stage).await;
         stage.captured(&["users"], Duration::from_secs(30)).await;
-        worker.stop().await;
+        worker.stop().await.unwrap();
     }
     let worker = stage.worker("worker", &["users"], &[]);
     let events = stage.arrived("users", steps().len()).await;
     let expected: Vec<_> = steps().into_iter().map(|(_, _, image)| image).collect();
     assert_eq!(images(&events), expected, "away: {away}");
     stage.running(&["users"]).await;
-    worker.stop().await;
+    worker.stop().await.unwrap();
     stage.end().await;
 }
 
@@ -100,7 +99,7 @@ async fn shapes_that_changed_while_the_worker_was_away() {
 async fn a_type_without_a_form_stops_its_own_table() {
     let stage = Stage::new(PG15, &format!("{SCHEMA}; ALTER TABLE users ADD COLUMN place point")).await;
     let mut worker = stage.worker("refused", &["users", "products"], &[]);
-    assert_eq!(worker.ended(Duration::from_secs(30)).await, Some(69));
+    assert_eq!(worker.ended(Duration::from_secs(30)).await.unwrap().code(), Some(69));
     let words = worker.words();
     println!("{words}");
     assert!(words.contains("public.users.place") && words.contains("type point is not supported"), "{words}");
@@ -110,7 +109,7 @@ async fn a_type_without_a_form_stops_its_own_table() {
 
     let worker = stage.worker("products", &["products"], &[]);
     stage.running(&["products"]).await;
-    worker.stop().await;
+    worker.stop().await.unwrap();
 
     stage.sql("ALTER TABLE users DROP COLUMN place").await;
     let worker = stage.worker("both", &["users", "products"], &[]);
@@ -125,6 +124,6 @@ async fn a_type_without_a_form_stops_its_own_table() {
     stage.sql("INSERT INTO products VALUES (1, 'goes on')").await;
     stage.prove(&["products"]).await;
     assert!(stage.is_running("products").await);
-    worker.stop().await;
+    worker.stop().await.unwrap();
     stage.end().await;
 }

@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use datapipe_e2e::stage::{PG15, Stage, eventually};
+use datapipe_e2e::traffic::{SCHEMA, Traffic};
 use tokio::time::sleep;
-
-use crate::stage::{PG15, Stage, eventually};
-use crate::traffic::{SCHEMA, Traffic};
 
 const REMEDY: &str = "rows may be missing downstream; to start anew with a snapshot: stop the worker, run SELECT \
                       pg_drop_replication_slot('debezium_slot_users') if the slot exists, write a tombstone for key \
@@ -69,7 +68,7 @@ async fn a_slot_that_was_dropped_or_made_anew_is_refused_with_words() {
     stage.running(&["products"]).await;
     stage.prove(&["products"]).await;
     assert_eq!(stage.metric("products", "datapipe_source_restarts_total").await, Some(0.0));
-    worker.stop().await;
+    worker.stop().await.unwrap();
     stage.end().await;
 }
 
@@ -110,7 +109,7 @@ async fn an_idle_table_holds_no_log_back_and_survives_a_restart() {
     println!("{written} bytes of log written beside the idle table; it held back {before} before, {after} after");
     assert!(written > 20 << 20);
 
-    worker.stop().await;
+    worker.stop().await.unwrap();
     let worker = stage.worker("worker", &tables, &[("source.heartbeat", "200ms")]);
     stage.running(&tables).await;
     stage.sql("INSERT INTO users (name) VALUES ('after the rest')").await;
@@ -118,13 +117,13 @@ async fn an_idle_table_holds_no_log_back_and_survives_a_restart() {
     assert_eq!(stage.metric("users", "datapipe_source_restarts_total").await, Some(0.0));
 
     // And once more after kill -9, under traffic.
-    let traffic = Traffic::start(&stage, &["users"], Duration::from_millis(10));
-    worker.kill();
+    let traffic = Traffic::start(&stage.servers, &["users"], Duration::from_millis(10));
+    worker.kill().unwrap();
     sleep(Duration::from_secs(1)).await;
     let worker = stage.worker("worker", &tables, &[("source.heartbeat", "200ms")]);
     stage.running(&tables).await;
-    traffic.stop().await;
+    traffic.stop().await.unwrap();
     stage.prove(&["users"]).await;
-    worker.stop().await;
+    worker.stop().await.unwrap();
     stage.end().await;
 }

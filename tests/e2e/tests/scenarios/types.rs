@@ -3,10 +3,9 @@
 use std::fmt::Write as _;
 
 use datapipe_core::value::{PgType, resolve, write_value};
+use datapipe_e2e::stage::{PG15, PG18, Stage};
 use serde::Deserialize;
 use serde_json::Value;
-
-use crate::stage::{PG15, PG18, Stage};
 
 /// What the recorded values' types are made of.
 const TYPES: &str = "
@@ -20,35 +19,8 @@ const TYPES: &str = "
 #[derive(Deserialize)]
 struct Recorded {
     sql: String,
-    pg: Described,
+    pg: PgType,
     cases: Vec<(String, Option<String>)>,
-}
-
-#[derive(Deserialize)]
-struct Described {
-    oid: u32,
-    schema: String,
-    name: String,
-    kind: char,
-    category: char,
-    element: Option<Box<Described>>,
-    base: Option<Box<Described>>,
-    modifier: i32,
-}
-
-impl Described {
-    fn pg_type(&self) -> PgType {
-        PgType {
-            oid: self.oid,
-            schema: self.schema.clone(),
-            name: self.name.clone(),
-            kind: self.kind,
-            category: self.category,
-            element: self.element.as_ref().map(|part| Box::new(part.pg_type())),
-            base: self.base.as_ref().map(|part| Box::new(part.pg_type())),
-            modifier: self.modifier,
-        }
-    }
 }
 
 /// The types that have a form.
@@ -58,10 +30,10 @@ fn recorded() -> Vec<Recorded> {
         types: Vec<Recorded>,
     }
     let file: File = serde_json::from_str(include_str!("../../../../crates/core/tests/values.json")).unwrap();
-    let mut types: Vec<_> = file.types.into_iter().filter(|recorded| resolve(&recorded.pg.pg_type()).is_ok()).collect();
+    let mut types: Vec<_> = file.types.into_iter().filter(|recorded| resolve(&recorded.pg).is_ok()).collect();
     for recorded in &mut types {
         // Arrays of two dimensions go to the dead letter queue, which has a test of its own.
-        let kind = resolve(&recorded.pg.pg_type()).unwrap();
+        let kind = resolve(&recorded.pg).unwrap();
         recorded.cases.retain(|(text, _)| write_value(&kind, text.as_bytes(), &mut Vec::new()).is_ok());
     }
     types
@@ -136,7 +108,7 @@ async fn every_type(postgres: datapipe_embedded::PostgresSource) {
             }
             // What is deliberately other than recorded has its form in the tests of the forms.
             let mut ours = Vec::new();
-            write_value(&resolve(&recorded.pg.pg_type()).unwrap(), text.as_bytes(), &mut ours).unwrap();
+            write_value(&resolve(&recorded.pg).unwrap(), text.as_bytes(), &mut ours).unwrap();
             assert_eq!(*found, serde_json::from_slice::<Value>(&ours).unwrap(), "{} {text}", recorded.sql);
             differing.insert((recorded.sql.clone(), text.clone()));
         }
@@ -149,7 +121,7 @@ async fn every_type(postgres: datapipe_embedded::PostgresSource) {
     assert!(types.len() > 120 && checked > 40_000);
     assert!(differing.len() <= 26, "{differing:?}");
     stage.prove(&["users"]).await;
-    worker.stop().await;
+    worker.stop().await.unwrap();
     stage.end().await;
 }
 

@@ -1,46 +1,35 @@
-//! What lies in S3, and whether it is what PostgreSQL has.
+//! What lies in S3, and whether it is what PostgreSQL has: by the proof that datapipe brings along, by the tests' own
+//! oracle, or event by event.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use datapipe_core::change::Tuple;
-use datapipe_core::envelope::{Encoder, EnvelopeSettings};
-use datapipe_core::port::{ErrorKind, PortError};
-use datapipe_core::secret::Secret;
-use datapipe_postgres::{PgConfig, SourceSpec, TableRows};
-use datapipe_reconcile::{Report, RowBatch, Rows, Scope, reconcile};
-use datapipe_s3::{Credentials, S3Config, S3Store};
+use datapipe_postgres::{SourceSpec, TableRows};
+use datapipe_reconcile::{Report, TupleRows, reconcile};
 use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::stage::{BUCKET, Stage, names};
+use super::{BUCKET, PATIENCE, Stage, names};
+use crate::oracle::{Oracle, Verdict};
+use crate::process::Worker;
+use crate::servers::TABLES;
+use crate::{clients, topic};
 
-struct AsJson {
-    rows: TableRows,
-    encoder: Encoder,
-    tuples: Vec<Tuple>,
-}
-
-#[async_trait]
-impl Rows for AsJson {
-    async fn next(&mut self, batch: &mut RowBatch) -> Result<(), PortError> {
-        self.tuples.clear();
-        self.rows.read(&mut self.tuples).await?;
-        let relation = self.rows.relation();
-        for tuple in &self.tuples {
-            let pushed = batch.push_with(|out| self.encoder.write_row(&relation, tuple, out));
-            pushed.map_err(|error| PortError::new(ErrorKind::Refused, "writing a row").because(error))?;
-        }
-        Ok(())
-    }
+/// A table that nothing is wrong with.
+pub struct Judged {
+    /// The table.
+    pub table: &'static str,
+    /// What the oracle counted.
+    pub verdict: Verdict,
+    /// How many objects there are.
+    pub objects: usize,
 }
 
 impl Stage {
     /// Waits until the objects hold what the tables hold, and proves it: nothing lost, doubled, differing or surplus.
-    pub(crate) async fn prove(&self, tables: &[&str]) {
+    pub async fn prove(&self, tables: &[&str]) {
         self.captured(tables, Duration::from_secs(60)).await;
         for table in tables {
             let begun = Instant::now();
@@ -58,33 +47,40 @@ impl Stage {
     }
 
     async fn compare(&self, table: &str) -> Report {
-        let (names, postgres, s3) = (names(table), self.stack.postgres(), self.stack.s3());
-        let mut server = PgConfig::new(postgres.host(), postgres.user(), postgres.database());
-        server.port = postgres.port();
-        server.password = Some(Secret::new(postgres.password()));
+        let (names, server) = (names(table), clients::postgres(&self.servers.stack).unwrap());
         let spec = SourceSpec::new(server, "public", table, &names.slot, &names.publication);
-        let rows = TableRows::open(&spec).await.unwrap();
-        let relation = rows.relation();
-        let key = relation.key.iter().map(|column| relation.columns[*column].name.clone()).collect();
-        let encoder = Encoder::new(EnvelopeSettings {
-            version: String::new(),
-            server_name: String::new(),
-            database: String::new(),
-            data_topic: names.data_topic.clone(),
-            tombstones_on_delete: false,
-        });
-        let credentials = Credentials::new(Secret::new(s3.access_key()), Secret::new(s3.secret_key()));
-        let mut config = S3Config::new(s3.region(), BUCKET, credentials);
-        config.endpoint = Some(s3.endpoint());
-        config.path_style = true;
-        let mut rows = AsJson { rows, encoder, tuples: Vec::new() };
-        reconcile(&S3Store::new(config), &mut rows, &Scope::new(table, names.data_topic, key)).await.unwrap()
+        let mut rows = TupleRows::new(TableRows::open(&spec).await.unwrap());
+        let scope = rows.scope(&names.data_topic);
+        reconcile(&clients::store(&self.servers.stack, BUCKET), &mut rows, &scope).await.unwrap()
+    }
+
+    /// Waits until everything committed so far is in objects, and lets the oracle judge each table of
+    /// [`crate::load`]. The objects must tile the topic and hold exactly its records.
+    pub async fn judge(&self, worker: &Worker) -> Vec<Judged> {
+        let end = self.end_of_log().await;
+        let confirmed = self.servers.confirmed(&self.db, &end, PATIENCE).await;
+        confirmed.unwrap_or_else(|error| panic!("{error}\n{}", worker.tail()));
+        let store = clients::store(&self.servers.stack, BUCKET);
+        let mut judged = Vec::new();
+        for table in TABLES {
+            let name = names(table).data_topic;
+            let records = topic::Topic::read(&self.servers, &name).await.unwrap();
+            let objects = topic::delivered(&store, table, &name, &records, PATIENCE).await;
+            let objects = objects.unwrap_or_else(|error| panic!("{error}\n{}", worker.tail()));
+            let mut oracle = Oracle::new(&self.db).await.unwrap();
+            let faults = topic::check(&store, &records, &objects, |line| oracle.event(line).unwrap()).await.unwrap();
+            let verdict = oracle.judge(table).await.unwrap();
+            println!("{table}: {verdict:?}, {} objects", objects.len());
+            assert!(verdict.is_clean() && faults.is_empty(), "{table}: {verdict:?} {faults:?}\n{}", worker.tail());
+            judged.push(Judged { table, verdict, objects: objects.len() });
+        }
+        judged
     }
 
     /// All events of a table in S3, in the order of the log (one partition).
-    pub(crate) fn events(&self, table: &str) -> Vec<Value> {
+    pub fn events(&self, table: &str) -> Vec<Value> {
         let mut files = Vec::new();
-        walk(&self.stack.s3().bucket_path(BUCKET).join(format!("table={table}")), &mut files);
+        walk(&self.servers.stack.s3().bucket_path(BUCKET).join(format!("table={table}")), &mut files);
         // The offset is the name's end, zero padded.
         files.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
         let mut events = Vec::new();
@@ -97,7 +93,7 @@ impl Stage {
     }
 
     /// Waits for `count` events of a table in S3.
-    pub(crate) async fn arrived(&self, table: &str, count: usize) -> Vec<Value> {
+    pub async fn arrived(&self, table: &str, count: usize) -> Vec<Value> {
         let begun = Instant::now();
         loop {
             let events = self.events(table);
@@ -123,7 +119,7 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
 }
 
 /// `op:id` of each event, for short expectations; a delete's id is that of its old image.
-pub(crate) fn short(events: &[Value]) -> Vec<String> {
+pub fn short(events: &[Value]) -> Vec<String> {
     let one = |event: &Value| {
         let image = if event["after"].is_null() { &event["before"] } else { &event["after"] };
         format!("{}:{}", event["op"].as_str().unwrap(), image["id"])
