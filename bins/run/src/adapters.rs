@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use datapipe_boot::secrets::SecretError;
 use datapipe_boot::{memory, secrets};
 use datapipe_core::connector::{ConfigSecret, SinkConfig, SourceConfig};
 use datapipe_core::convention::Names;
@@ -11,7 +12,7 @@ use datapipe_core::port::log::{DeadLetterQueue, LogReader, TransactionalLog};
 use datapipe_core::port::source::ChangeSource;
 use datapipe_core::port::store::ObjectStore;
 use datapipe_core::port::{ErrorKind, PortError};
-use datapipe_core::secret::Secret;
+use datapipe_core::secret::{Secret, SecretRef};
 use datapipe_kafka::lag::LagWatch;
 use datapipe_kafka::{
     DeadLetters, KafkaConfig, KafkaConnectStore, Ownership, ProducerSettings, ReaderSettings, TopicReader,
@@ -50,10 +51,20 @@ impl Real {
 fn secret(config: &ConfigSecret, key: &str) -> Result<Secret, PortError> {
     match config {
         ConfigSecret::Plain(value) => Ok(value.clone()),
-        ConfigSecret::Reference(reference) => secrets::resolve(reference).map_err(|error| {
-            PortError::new(ErrorKind::Refused, format!("reading {key} from {reference}")).because(error)
-        }),
+        ConfigSecret::Reference(reference) => {
+            secrets::resolve(reference).map_err(|error| unresolved(reference, key, error))
+        }
     }
+}
+
+fn unresolved(reference: &SecretRef, key: &str, error: SecretError) -> PortError {
+    let attempt = match reference {
+        // Whichever of its keys is asked for, what is wrong with a profile is one thing.
+        SecretRef::Profile { profile, .. } => format!("reading the keys of profile {profile}"),
+        _ => format!("reading {key} from {reference}"),
+    };
+    let hint = error.hint();
+    PortError::new(ErrorKind::Refused, attempt).because(error).hint(hint)
 }
 
 /// The database that a source connector names.
@@ -64,11 +75,41 @@ pub(crate) fn source_spec(config: &SourceConfig) -> Result<SourceSpec, PortError
     Ok(SourceSpec::new(server, &config.schema, &config.table, &config.slot, &config.publication))
 }
 
+/// The keys that a sink connector names, each as it could be read.
+pub(crate) struct Keys {
+    id: Result<Secret, PortError>,
+    secret: Result<Secret, PortError>,
+    token: Result<Option<Secret>, PortError>,
+}
+
+impl Keys {
+    pub(crate) fn of(config: &SinkConfig) -> Self {
+        let token = match &config.session_token {
+            None => Ok(None),
+            Some(ConfigSecret::Plain(value)) => Ok(Some(value.clone())),
+            Some(ConfigSecret::Reference(reference)) => secrets::resolve_optional(reference)
+                .map_err(|error| unresolved(reference, "datapipe.s3.session.token", error)),
+        };
+        Self {
+            id: secret(&config.access_key_id, "aws.access.key.id"),
+            secret: secret(&config.secret_access_key, "aws.secret.access.key"),
+            token,
+        }
+    }
+
+    /// Why some could not be read.
+    pub(crate) fn errors(&self) -> impl Iterator<Item = &PortError> {
+        [self.id.as_ref().err(), self.secret.as_ref().err(), self.token.as_ref().err()].into_iter().flatten()
+    }
+
+    fn credentials(self) -> Result<Credentials, PortError> {
+        Ok(Credentials { access_key_id: self.id?, secret_access_key: self.secret?, session_token: self.token? })
+    }
+}
+
 /// The bucket that a sink connector names.
-pub(crate) fn store(config: &SinkConfig) -> Result<S3Store, PortError> {
-    let id = secret(&config.access_key_id, "aws.access.key.id")?;
-    let key = secret(&config.secret_access_key, "aws.secret.access.key")?;
-    let mut s3 = S3Config::new(&config.region, &config.bucket, Credentials::new(id, key));
+pub(crate) fn store(config: &SinkConfig, keys: Keys) -> Result<S3Store, PortError> {
+    let mut s3 = S3Config::new(&config.region, &config.bucket, keys.credentials()?);
     s3.endpoint.clone_from(&config.endpoint);
     s3.path_style = config.path_style;
     Ok(S3Store::new(s3))
@@ -141,7 +182,7 @@ impl Adapters for Real {
     }
 
     async fn store(&self, config: &SinkConfig) -> Result<Box<dyn ObjectStore>, PortError> {
-        Ok(Box::new(store(config)?))
+        Ok(Box::new(store(config, Keys::of(config))?))
     }
 
     async fn dead_letters(&self, _config: &SinkConfig) -> Result<Box<dyn DeadLetterQueue>, PortError> {

@@ -21,7 +21,7 @@ use datapipe_worker::{Worker, WorkerSettings};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::adapters::{Real, connect_store, source_spec, store};
+use crate::adapters::{Keys, Real, connect_store, source_spec, store};
 
 /// Where the store's conditional writes are tried out, outside of every table's folder.
 const PROBE_PREFIX: &str = "_datapipe/";
@@ -96,11 +96,9 @@ fn kafka_config(plan: &Plan) -> Result<KafkaConfig, StartError> {
             Err(_) => drop(texts.insert(key.clone(), value.clone())),
             Ok(reference) => match secrets::resolve(&reference) {
                 Ok(secret) => drop(secret_texts.insert(key.clone(), secret)),
-                Err(error) => problems.push(Problem::new(
-                    format!("kafka.properties.{key}"),
-                    error.to_string(),
-                    "give the value there",
-                )),
+                Err(error) => {
+                    problems.push(Problem::new(format!("kafka.properties.{key}"), error.to_string(), error.hint()));
+                }
             },
         }
     }
@@ -115,13 +113,10 @@ fn kafka_config(plan: &Plan) -> Result<KafkaConfig, StartError> {
     }
 }
 
-/// Looks at every system; all problems at once, nothing changed but the probe object in the bucket.
+/// Looks at every system; all problems at once, nothing changed but the probe object in the bucket. The systems are
+/// looked at side by side: one that is away is waited for.
 async fn preflight(plan: &Plan, kafka: &KafkaConfig) -> Result<(), StartError> {
     let mut problems = Vec::new();
-    if let Err(error) = datapipe_kafka::identity::cluster_id(kafka).await {
-        problems.push(problem("kafka.bootstrap", &error));
-    }
-    let mut stores_seen = Vec::new();
     let mut expected = Vec::new();
     for pipeline in &plan.tables {
         for connector in &pipeline.connectors {
@@ -136,15 +131,12 @@ async fn preflight(plan: &Plan, kafka: &KafkaConfig) -> Result<(), StartError> {
                 Err(error) => problems.push(problem("postgres.password", &error)),
             }
         }
-        if let Some(config) = sink_of(pipeline) {
-            let place = (config.endpoint.clone(), config.bucket.clone());
-            if !stores_seen.contains(&place) {
-                look_at_store(&config, &mut problems).await;
-                stores_seen.push(place);
-            }
-        }
     }
-    match datapipe_postgres::preflight::preflight(&expected).await {
+    let looks =
+        tokio::join!(look_at_kafka(kafka), look_at_stores(plan), datapipe_postgres::preflight::preflight(&expected));
+    let (broker, stores, database) = looks;
+    problems.extend(broker.into_iter().chain(stores));
+    match database {
         Ok(found) => problems.extend(found),
         Err(error) => problems.push(problem("postgres", &error)),
     }
@@ -157,8 +149,32 @@ async fn preflight(plan: &Plan, kafka: &KafkaConfig) -> Result<(), StartError> {
     if unique.is_empty() { Ok(()) } else { Err(StartError::Preflight(Problems(unique))) }
 }
 
+async fn look_at_kafka(kafka: &KafkaConfig) -> Option<Problem> {
+    let error = datapipe_kafka::identity::cluster_id(kafka).await.err()?;
+    Some(problem("kafka.bootstrap", &error))
+}
+
+/// Each bucket once.
+async fn look_at_stores(plan: &Plan) -> Vec<Problem> {
+    let (mut seen, mut problems) = (Vec::new(), Vec::new());
+    for config in plan.tables.iter().filter_map(sink_of) {
+        let place = (config.endpoint.clone(), config.bucket.clone());
+        if !seen.contains(&place) {
+            look_at_store(&config, &mut problems).await;
+            seen.push(place);
+        }
+    }
+    problems
+}
+
 async fn look_at_store(config: &SinkConfig, problems: &mut Vec<Problem>) {
-    let probed = match store(config) {
+    let keys = Keys::of(config);
+    let before = problems.len();
+    problems.extend(keys.errors().map(|error| problem("s3", error)));
+    if problems.len() > before {
+        return;
+    }
+    let probed = match store(config, keys) {
         Ok(store) => store.probe(PROBE_PREFIX).await,
         Err(error) => Err(error),
     };

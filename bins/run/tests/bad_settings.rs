@@ -93,6 +93,16 @@ const CASES: &[Case] = &[
     environment("an endpoint with credentials", &[("DATAPIPE_S3__ENDPOINT", "http://id:hunter2@localhost:9000")]),
     environment("an endpoint with a path", &[("DATAPIPE_S3__ENDPOINT", "http://localhost:9000/lake")]),
     environment("a key in clear", &[("DATAPIPE_S3__SECRET_ACCESS_KEY", "hunter2")]),
+    environment("a token in clear", &[("DATAPIPE_S3__SESSION_TOKEN", "hunter2")]),
+    file("a profile beside a key", "profile = \"lake\"\naccess_key_id = \"${env:AWS_ACCESS_KEY_ID}\"\n"),
+    environment("a profile without name", &[("DATAPIPE_S3__PROFILE", "")]),
+    environment("a profile with a space", &[("DATAPIPE_S3__PROFILE", "data lake")]),
+    flags("a profile for Kafka Connect", &["--set", "s3.profile=lake", "--set", "worker.kind=kafka-connect"]),
+    flags(
+        "a token for Kafka Connect",
+        &["--set", "s3.session_token=${env:AWS_SESSION_TOKEN}", "--set", "tables.users.worker.kind=kafka-connect"],
+    ),
+    environment("a profile's key for the database", &[("DATAPIPE_POSTGRES__PASSWORD", "${profile:lake:password}")]),
     file("path style in words", "path_style = \"yes\"\n"),
     // Quantities and bounds.
     flags("a duration without unit", &["--set", "sink.age=10"]),

@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod exit;
 pub mod memory;
+pub mod profile;
 pub mod report;
 pub mod secrets;
 pub mod settings;

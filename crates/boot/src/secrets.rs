@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use datapipe_core::{Secret, SecretRef};
 
+use crate::profile::{self, ProfileError};
+
 /// A reference that leads to no value. Neither the reference's value nor a file's content is ever part of it.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The environment variable is not set, or empty.
-    #[error("environment variable {name} of {reference} is not set; run with {name}=.. or change the reference")]
+    #[error("environment variable {name} of {reference} is not set")]
     Unset {
         /// The reference.
         reference: SecretRef,
@@ -44,12 +46,31 @@ pub enum SecretError {
         /// The key.
         key: String,
     },
+    /// The profile gives no such key.
+    #[error("{0}")]
+    Profile(ProfileError),
     /// The value is empty.
     #[error("{reference} leads to an empty value")]
     Empty {
         /// The reference.
         reference: SecretRef,
     },
+}
+
+impl SecretError {
+    /// What to do next.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Unset { name, .. } if name.starts_with("AWS_") => {
+                format!("set {name} for this process, or name a profile of ~/.aws/credentials in s3.profile")
+            }
+            Self::Unset { name, .. } => format!("set {name} for this process, or change the reference"),
+            Self::Unreadable { path, .. } => format!("let this process read {path}, or change the reference"),
+            Self::NoLine { path, key, .. } => format!("add the line {key}=.. to {path}, or change the reference"),
+            Self::Profile(error) => error.hint(),
+            Self::NoText { .. } | Self::Empty { .. } => "give the value there, or change the reference".to_owned(),
+        }
+    }
 }
 
 /// Fetches a secret's value.
@@ -61,11 +82,20 @@ pub fn resolve(reference: &SecretRef) -> Result<Secret, SecretError> {
             let place = PathBuf::from(path).join(file);
             read(reference, &place)?.trim_end_matches(['\n', '\r']).to_owned()
         }
+        SecretRef::Profile { profile, key } => profile::value(profile, key).map_err(SecretError::Profile)?,
     };
     if value.is_empty() {
         return Err(SecretError::Empty { reference: reference.clone() });
     }
     Ok(Secret::new(value))
+}
+
+/// Fetches a secret that may be absent: a profile of lasting keys has no session token.
+pub fn resolve_optional(reference: &SecretRef) -> Result<Option<Secret>, SecretError> {
+    match resolve(reference) {
+        Err(SecretError::Profile(ProfileError::NoLine { .. })) => Ok(None),
+        resolved => resolved.map(Some),
+    }
 }
 
 /// Fetches the value of a text that is a reference; any other text is the value itself.

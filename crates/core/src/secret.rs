@@ -47,15 +47,28 @@ pub enum SecretRef {
         /// The name of the file in it.
         file: String,
     },
+    /// `${profile:NAME:KEY}`: a line `KEY=value` of a profile in AWS's shared files. Kafka Connect has no such
+    /// provider: only the native connectors read it.
+    Profile {
+        /// The profile's name.
+        profile: String,
+        /// The key of the line, as `aws_access_key_id`.
+        key: String,
+    },
 }
 
 /// A text that is no reference to a secret. The text itself is not shown, because it may be the secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a secret must be given by reference, as ${{env:NAME}}, ${{file:/path:key}} or ${{dir:/path:file}}; the text given is \
-     none of these (it is not shown here, as it may be the secret itself)"
+    "a secret must be given by reference, as ${{env:NAME}}, ${{file:/path:key}}, ${{dir:/path:file}} or \
+     ${{profile:NAME:key}}; the text given is none of these (it is not shown here, as it may be the secret itself)"
 )]
 pub struct SecretRefError;
+
+/// Whether AWS's files can have a profile of this name: no white space, no brackets, no comment signs.
+pub(crate) fn is_profile_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| !c.is_whitespace() && !c.is_control() && !"[]{}#;".contains(c))
+}
 
 impl FromStr for SecretRef {
     type Err = SecretRefError;
@@ -68,6 +81,9 @@ impl FromStr for SecretRef {
             return if named { Ok(Self::Env(rest.to_owned())) } else { Err(SecretRefError) };
         }
         let (path, name) = rest.rsplit_once(':').ok_or(SecretRefError)?;
+        if provider == "profile" && is_profile_name(path) && !name.is_empty() {
+            return Ok(Self::Profile { profile: path.to_owned(), key: name.to_owned() });
+        }
         if !path.starts_with('/') || name.is_empty() {
             return Err(SecretRefError);
         }
@@ -86,6 +102,7 @@ impl fmt::Display for SecretRef {
             Self::Env(name) => write!(f, "${{env:{name}}}"),
             Self::File { path, key } => write!(f, "${{file:{path}:{key}}}"),
             Self::Dir { path, file } => write!(f, "${{dir:{path}:{file}}}"),
+            Self::Profile { profile, key } => write!(f, "${{profile:{profile}:{key}}}"),
         }
     }
 }
@@ -109,14 +126,23 @@ mod tests {
 
     #[test]
     fn references_round_trip() {
-        for text in ["${env:PGPASSWORD}", "${file:/run/s3.properties:secret}", "${dir:/etc/cdc:password}"] {
+        let texts = [
+            "${env:PGPASSWORD}",
+            "${file:/run/s3.properties:secret}",
+            "${dir:/etc/cdc:password}",
+            "${profile:lake:aws_access_key_id}",
+        ];
+        for text in texts {
             assert_eq!(text.parse::<SecretRef>().unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn a_value_in_place_of_a_reference_is_refused_and_not_repeated() {
-        for text in ["hunter2", "${env:}", "${env:A B}", "${file:relative:key}", "${vault:/a:b}", "${file:/a}", "env:A"]
+        let texts =
+            ["hunter2", "${env:}", "${env:A B}", "${file:relative:key}", "${vault:/a:b}", "${file:/a}", "env:A"];
+        for text in
+            texts.into_iter().chain(["${profile:lake}", "${profile::key}", "${profile:a b:key}", "${profile:a:}"])
         {
             let error = text.parse::<SecretRef>().unwrap_err();
             assert!(!error.to_string().contains("hunter2"));

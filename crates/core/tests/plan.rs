@@ -93,6 +93,34 @@ fn the_table_overrides_the_section_and_its_own_settings_override_it() {
 }
 
 #[test]
+fn a_profile_gives_all_keys_by_reference() {
+    let s3 = json!({ "bucket": "lake", "profile": "data-lake" });
+    let planned = plan(&json!({ "s3": s3, "worker": { "kind": "native" } })).unwrap();
+    let map = &planned.tables[0].connector(Role::Sink).unwrap().config;
+    assert_eq!(map["aws.access.key.id"], "${profile:data-lake:aws_access_key_id}");
+    assert_eq!(map["aws.secret.access.key"], "${profile:data-lake:aws_secret_access_key}");
+    assert_eq!(map["datapipe.s3.session.token"], "${profile:data-lake:aws_session_token}");
+    assert_eq!(&SinkConfig::from_map(map).unwrap().to_map(), map);
+    assert!(plan(&json!({ "s3": s3, "worker": { "kind": "hybrid" } })).is_ok());
+    let refused = refusals(&json!({ "s3": s3, "worker": { "kind": "kafka-connect" } }));
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(refused[0].starts_with("s3.profile: is read by the native sink only"), "{refused:?}");
+}
+
+#[test]
+fn temporary_keys_come_with_their_token() {
+    let s3 = json!({ "bucket": "lake", "session_token": "${env:AWS_SESSION_TOKEN}" });
+    let planned = plan(&json!({ "s3": s3, "worker": { "kind": "native" } })).unwrap();
+    let map = &planned.tables[0].connector(Role::Sink).unwrap().config;
+    assert_eq!(map["datapipe.s3.session.token"], "${env:AWS_SESSION_TOKEN}");
+    assert_eq!(map["aws.access.key.id"], "${env:AWS_ACCESS_KEY_ID}");
+    let refused = refusals(&json!({ "s3": s3, "worker": { "kind": "kafka-connect" } }));
+    assert!(refused.len() == 1 && refused[0].starts_with("s3.session_token: "), "{refused:?}");
+    let clear = with(map.clone(), &[("datapipe.s3.session.token", "hunter2")]);
+    assert!(!format!("{:?}", SinkConfig::from_map(&clear).unwrap()).contains("hunter2"));
+}
+
+#[test]
 fn all_problems_are_reported_at_once() {
     let refused = refusals(&json!({
         "postgres": { "url": "postgres://cdc:hunter2@db/shop" },

@@ -145,9 +145,15 @@ fn answer_hint(status: u16, code: &str, config: &S3Config) -> Option<String> {
     let bucket = &config.bucket;
     let hint = match code {
         "NoSuchBucket" => format!("create the bucket {bucket}, or name another one in s3.bucket"),
-        "InvalidAccessKeyId" => "the store does not know the access key: check s3.access_key_id".to_owned(),
+        "InvalidAccessKeyId" => "the store does not know the access key: check s3.access_key_id (or the keys of \
+             s3.profile); temporary keys need s3.session_token too"
+            .to_owned(),
         "SignatureDoesNotMatch" => "check s3.secret_access_key; a wrong s3.region gives the same error".to_owned(),
-        "ExpiredToken" | "InvalidToken" => "the temporary credentials have ended: renew them".to_owned(),
+        "ExpiredToken" | "InvalidToken" => {
+            "the temporary keys have ended: renew them where s3.profile or s3.session_token says; they are read again \
+             whenever a task starts"
+                .to_owned()
+        }
         "RequestTimeTooSkewed" => "this machine's clock and the store's differ: synchronise it".to_owned(),
         "AuthorizationHeaderMalformed"
         | "PermanentRedirect"

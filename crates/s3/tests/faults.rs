@@ -7,6 +7,7 @@ mod scripted;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use datapipe_core::Secret;
 use datapipe_core::port::store::{Body, Created, ObjectStore};
 use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_s3::S3Store;
@@ -20,8 +21,7 @@ async fn create(server: &Scripted) -> Result<Created, PortError> {
 #[tokio::test]
 async fn a_create_is_one_conditional_put() {
     let server = Scripted::start(vec![ok()]);
-    let mut config = server.config();
-    config.credentials.session_token = None;
+    let config = server.config();
     let metadata = BTreeMap::from([("datapipe-next".to_owned(), "7".to_owned())]);
     let body = Body::Memory(Bytes::from_static(b"content"));
     assert_eq!(S3Store::new(config).create("a/b", body, &metadata).await.unwrap(), Created::Yes);
@@ -33,6 +33,28 @@ async fn a_create_is_one_conditional_put() {
         assert!(head.contains(&format!("\r\n{line}")), "{line} is missing in {head}");
     }
     assert!(!head.contains("aws-chunked") && !head.contains("x-amz-trailer"), "{head}");
+    assert!(!head.contains("x-amz-security-token"), "{head}");
+}
+
+#[tokio::test]
+async fn temporary_keys_send_their_token_and_sign_it() {
+    let server = Scripted::start(vec![ok()]);
+    let mut config = server.config();
+    config.credentials.session_token = Some(Secret::new("to/ken=="));
+    let body = Body::Memory(Bytes::from_static(b"content"));
+    S3Store::new(config).create("a/b", body, &BTreeMap::new()).await.unwrap();
+    let head = &server.asked()[0];
+    assert!(head.contains("\r\nx-amz-security-token: to/ken==\r\n"), "{head}");
+    let signed = head.split("signedheaders=").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
+    assert!(signed.split(';').any(|name| name == "x-amz-security-token"), "{head}");
+}
+
+#[tokio::test]
+async fn expired_keys_are_refused_with_what_to_do() {
+    let server = Scripted::start(vec![error(400, "ExpiredToken")]);
+    let failure = create(&server).await.unwrap_err();
+    assert_eq!((failure.kind(), server.asked().len()), (ErrorKind::Refused, 1));
+    assert!(failure.next_step().unwrap().contains("renew them"), "{}", failure.report());
 }
 
 #[tokio::test]

@@ -35,6 +35,8 @@ pub struct SinkConfig {
     pub access_key_id: ConfigSecret,
     /// `aws.secret.access.key`
     pub secret_access_key: ConfigSecret,
+    /// `datapipe.s3.session.token`: the token of temporary keys.
+    pub session_token: Option<ConfigSecret>,
     /// What every object's key starts with, up to the `year=` folder: `table=users/`. From `aws.s3.prefix` and
     /// `file.name.template`.
     pub prefix: String,
@@ -80,6 +82,7 @@ impl SinkConfig {
             bucket: reader.required("aws.s3.bucket.name", "cdc").to_owned(),
             access_key_id: reader.secret("aws.access.key.id"),
             secret_access_key: reader.secret("aws.secret.access.key"),
+            session_token: reader.optional("datapipe.s3.session.token").map(ConfigSecret::from_text),
             prefix,
             suffix,
             compression: match reader.one_of("file.compression.type", "gzip", &["gzip", "none"]) {
@@ -124,6 +127,9 @@ impl SinkConfig {
         }
         if self.path_style != self.endpoint.is_some() {
             map.insert("datapipe.s3.path.style".to_owned(), self.path_style.to_string());
+        }
+        if let Some(token) = &self.session_token {
+            map.insert("datapipe.s3.session.token".to_owned(), token.to_text());
         }
         if let Some(topic) = &self.dead_letter_topic {
             map.insert("errors.deadletterqueue.topic.name".to_owned(), topic.clone());

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Problem;
 use crate::connector::is_secret_key;
-use crate::secret::SecretRef;
+use crate::secret::{SecretRef, is_profile_name};
 use crate::settings::{KafkaSettings, PostgresSettings, S3Settings};
 
 /// Where rows come from.
@@ -50,6 +50,8 @@ pub struct S3Plan {
     pub access_key_id: SecretRef,
     /// Where the access key's secret is to be found.
     pub secret_access_key: SecretRef,
+    /// Where the token of temporary keys is to be found; none for lasting ones.
+    pub session_token: Option<SecretRef>,
 }
 
 /// Properties that decide whether rows are lost or doubled; they are not for settings.
@@ -100,13 +102,18 @@ pub(super) fn postgres(settings: &PostgresSettings, problems: &mut Vec<Problem>)
         })
     };
     let url = settings.url.is_some().then_some("postgres://cdc@localhost:5432/shop");
-    PostgresPlan {
+    let plan = PostgresPlan {
         host: need("host", merged.host, url.unwrap_or("localhost")),
         port: merged.port.unwrap_or(5432),
         database: need("database", merged.database, url.unwrap_or("shop")),
         user: need("user", merged.user, url.unwrap_or("cdc")),
         password: merged.password,
+    };
+    if let Some(SecretRef::Profile { .. }) = plan.password {
+        let fix = "write \"${env:NAME}\", \"${file:/path:key}\" or \"${dir:/path:file}\"";
+        problems.push(Problem::new("postgres.password", "is a key of an AWS profile, which only S3 takes", fix));
     }
+    plan
 }
 
 /// `postgres://user@host:port/database`. The text is never shown: it may hold a password.
@@ -206,15 +213,37 @@ pub(super) fn s3(settings: &S3Settings, problems: &mut Vec<Problem>) -> S3Plan {
     if let Some(endpoint) = &settings.endpoint {
         check_endpoint(endpoint, problems);
     }
+    let [access_key_id, secret_access_key, session_token] = keys(settings, problems);
     let env = |name: &str| SecretRef::Env(name.to_owned());
     S3Plan {
         endpoint: settings.endpoint.as_ref().map(|endpoint| endpoint.trim_end_matches('/').to_owned()),
         region: settings.region.clone().unwrap_or_else(|| "us-east-1".to_owned()),
         bucket,
         path_style: settings.path_style.unwrap_or(settings.endpoint.is_some()),
-        access_key_id: settings.access_key_id.clone().unwrap_or_else(|| env("AWS_ACCESS_KEY_ID")),
-        secret_access_key: settings.secret_access_key.clone().unwrap_or_else(|| env("AWS_SECRET_ACCESS_KEY")),
+        access_key_id: access_key_id.unwrap_or_else(|| env("AWS_ACCESS_KEY_ID")),
+        secret_access_key: secret_access_key.unwrap_or_else(|| env("AWS_SECRET_ACCESS_KEY")),
+        session_token,
     }
+}
+
+/// Where id, secret and token of the access key are: each set by itself, or all by a profile. Whether a profile has a
+/// token is seen when it is read.
+fn keys(settings: &S3Settings, problems: &mut Vec<Problem>) -> [Option<SecretRef>; 3] {
+    let given = [
+        ("access_key_id", &settings.access_key_id),
+        ("secret_access_key", &settings.secret_access_key),
+        ("session_token", &settings.session_token),
+    ];
+    let Some(profile) = &settings.profile else { return given.map(|(_, reference)| reference.clone()) };
+    if !is_profile_name(profile) {
+        let what = format!("{profile:?} is no name of a profile");
+        problems.push(Problem::new("s3.profile", what, "name a profile of ~/.aws/credentials, such as \"default\""));
+    }
+    for (part, _) in given.iter().filter(|(_, reference)| reference.is_some()) {
+        let what = "is set beside s3.profile, and both say whose keys are used";
+        problems.push(Problem::new(format!("s3.{part}"), what, "keep one of them"));
+    }
+    given.map(|(key, _)| Some(SecretRef::Profile { profile: profile.clone(), key: format!("aws_{key}") }))
 }
 
 fn check_endpoint(endpoint: &str, problems: &mut Vec<Problem>) {

@@ -10,6 +10,7 @@ use super::{PostgresPlan, Problem, S3Plan};
 use crate::connector::{ConfigSecret, SinkConfig, SourceConfig};
 use crate::convention::Names;
 use crate::port::connect::ConfigMap;
+use crate::secret::SecretRef;
 use crate::settings::{ByteSize, Role, Settings, SinkSettings, SourceSettings, Span, WorkerSettings};
 use crate::table::{Compression, Sink, Source, Table, TablePipeline, Topic, Worker, WorkerKind};
 
@@ -112,6 +113,9 @@ pub(super) fn plan(
     bounds.worker(&worker);
     bounds.roles(&roles);
     bounds.key(&table.key);
+    if worker.kind == WorkerKind::KafkaConnect {
+        native_keys(place.s3, problems);
+    }
 
     let connector = |role| match role {
         Role::Source => source_connector(place, &names, table, &source),
@@ -160,6 +164,20 @@ pub(super) fn override_worker(mut worker: Worker, settings: &WorkerSettings) -> 
     let memory_mib = |size: ByteSize| u32::try_from(size.0 >> 20).unwrap_or(u32::MAX);
     worker.memory_mib = settings.memory.map_or(worker.memory_mib, memory_mib);
     worker
+}
+
+/// Kafka Connect resolves references by providers of its own, and its sink takes no session token.
+fn native_keys(s3: &S3Plan, problems: &mut Vec<Problem>) {
+    let native = |reference: &SecretRef| matches!(reference, SecretRef::Profile { .. });
+    let fix =
+        "give lasting keys as \"${file:/path:key}\", which both read, or set worker.kind to \"native\" or \"hybrid\"";
+    if native(&s3.access_key_id) || native(&s3.secret_access_key) {
+        let what = "is read by the native sink only, and worker.kind is kafka-connect";
+        problems.push(Problem::new("s3.profile", what, fix));
+    } else if s3.session_token.is_some() {
+        let what = "is taken by the native sink only, and worker.kind is kafka-connect";
+        problems.push(Problem::new("s3.session_token", what, fix));
+    }
 }
 
 fn publication(names: &Names, schema: &str) -> PublicationPlan {
@@ -240,6 +258,7 @@ fn sink_connector(place: &Place<'_>, names: &Names, sink: &Sink) -> ConnectorPla
         path_style: s3.path_style,
         access_key_id: ConfigSecret::Reference(s3.access_key_id.clone()),
         secret_access_key: ConfigSecret::Reference(s3.secret_access_key.clone()),
+        session_token: s3.session_token.clone().map(ConfigSecret::Reference),
         prefix: names.object_prefix.clone(),
         suffix: suffix.to_owned(),
         compression: sink.compression,

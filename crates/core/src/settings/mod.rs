@@ -83,6 +83,10 @@ pub struct S3Settings {
     pub access_key_id: Option<SecretRef>,
     /// The access key's secret, by reference; `${env:AWS_SECRET_ACCESS_KEY}` without it.
     pub secret_access_key: Option<SecretRef>,
+    /// The token of temporary keys, by reference.
+    pub session_token: Option<SecretRef>,
+    /// The profile in AWS's shared files that holds the keys, in place of the three above.
+    pub profile: Option<String>,
     /// Whether the bucket stands in the path; yes if an endpoint is set.
     pub path_style: Option<bool>,
 }
