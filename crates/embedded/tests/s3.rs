@@ -194,6 +194,19 @@ async fn absent_objects_and_wrong_secrets_are_told_apart() {
 }
 
 #[tokio::test]
+async fn nothing_is_put_into_a_bucket_that_nobody_made() {
+    let s3 = start().await;
+    let put = s3.client.put_object().bucket("absent").key("a/b").if_none_match("*").body(ByteStream::from_static(b"x"));
+    assert_eq!(put.send().await.unwrap_err().into_service_error().code(), Some("NoSuchBucket"));
+    let upload = s3.client.create_multipart_upload().bucket("absent").key("a/b").send().await;
+    assert_eq!(upload.unwrap_err().into_service_error().code(), Some("NoSuchBucket"));
+    s3.client.put_object().bucket(BUCKET).key("k").body(ByteStream::from_static(b"x")).send().await.unwrap();
+    let copy = s3.client.copy_object().bucket("absent").key("a/b").copy_source(format!("{BUCKET}/k")).send().await;
+    assert_eq!(copy.unwrap_err().into_service_error().code(), Some("NoSuchBucket"));
+    assert!(!s3.handle.bucket_path("absent").exists(), "no bucket is made on the way");
+}
+
+#[tokio::test]
 async fn it_comes_back_on_the_same_port_with_the_same_objects() {
     let mut s3 = start().await;
     s3.client.put_object().bucket(BUCKET).key("k").body(ByteStream::from_static(b"x")).send().await.unwrap();

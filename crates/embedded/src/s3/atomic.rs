@@ -3,10 +3,11 @@
 //! `s3s-fs` checks a condition, takes the body, renames the file into place and writes the metadata, in separate steps:
 //! of sixteen racing conditional writes several win, a reader may see an object without its metadata, and a client that
 //! goes away in the middle leaves it so. Here the body is taken first; then one task, which no vanished client can
-//! cancel, does all steps under the key's lock, and readers take the same lock.
+//! cancel, does all steps under the key's lock, and readers take the same lock. It also makes a bucket that is missing
+//! where S3 refuses; here it is refused.
 
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,6 +27,7 @@ const BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// The objects in a folder.
 #[derive(Debug)]
 pub(crate) struct AtomicFiles {
+    folder: PathBuf,
     files: Arc<FileSystem>,
     locks: KeyLocks,
 }
@@ -35,7 +37,15 @@ impl AtomicFiles {
         let files = FileSystem::new(folder).map_err(|error| {
             Error::io(format!("open the buckets in {}", folder.display()))(std::io::Error::other(format!("{error:?}")))
         })?;
-        Ok(Self { files: Arc::new(files), locks: KeyLocks::new() })
+        Ok(Self { folder: folder.to_owned(), files: Arc::new(files), locks: KeyLocks::new() })
+    }
+
+    /// A bucket is a folder; its name has been checked to be one that S3 allows.
+    async fn has_bucket(&self, name: &str) -> S3Result<()> {
+        match tokio::fs::metadata(self.folder.join(name)).await {
+            Ok(metadata) if metadata.is_dir() => Ok(()),
+            _ => Err(s3_error!(NoSuchBucket, "The specified bucket does not exist")),
+        }
     }
 
     /// Runs `work` under its lock to the end, even if the request that asked for it is dropped.
@@ -85,9 +95,18 @@ macro_rules! operations {
                 mut request: S3Request<PutObjectInput>,
             ) -> S3Result<S3Response<PutObjectOutput>> {
                 request.input.body = received(request.input.body.take()).await?;
+                self.has_bucket(&request.input.bucket).await?;
                 let guard = self.locks.write(&request.input.bucket, &request.input.key).await;
                 let files = Arc::clone(&self.files);
                 Self::to_the_end(guard, async move { files.put_object(request).await }).await
+            }
+
+            async fn create_multipart_upload(
+                &self,
+                request: S3Request<CreateMultipartUploadInput>,
+            ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+                self.has_bucket(&request.input.bucket).await?;
+                self.files.create_multipart_upload(request).await
             }
 
             $(async fn $free(&self, request: S3Request<$free_in>) -> S3Result<S3Response<$free_out>> {
@@ -113,7 +132,6 @@ operations! {
     unlocked {
         abort_multipart_upload: AbortMultipartUploadInput => AbortMultipartUploadOutput,
         create_bucket: CreateBucketInput => CreateBucketOutput,
-        create_multipart_upload: CreateMultipartUploadInput => CreateMultipartUploadOutput,
         delete_bucket: DeleteBucketInput => DeleteBucketOutput,
         delete_objects: DeleteObjectsInput => DeleteObjectsOutput,
         get_bucket_location: GetBucketLocationInput => GetBucketLocationOutput,

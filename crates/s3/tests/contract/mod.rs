@@ -162,9 +162,13 @@ async fn wrong_settings_are_told_apart(config: &S3Config) {
 
     let mut wrong = config.clone();
     "no-such-bucket".clone_into(&mut wrong.bucket);
-    let (report, hint) = refused(S3Store::new(wrong).list("", false, None).await.unwrap_err());
-    assert!(report.contains("no-such-bucket") && report.contains("NoSuchBucket"), "{report}");
-    assert!(hint.contains("create the bucket"), "{hint}");
+    let store = S3Store::new(wrong);
+    let create = store.create("a", memory("x"), &BTreeMap::new()).await.unwrap_err();
+    for error in [store.list("", false, None).await.unwrap_err(), create] {
+        let (report, hint) = refused(error);
+        assert!(report.contains("no-such-bucket") && report.contains("NoSuchBucket"), "{report}");
+        assert!(hint.contains("create the bucket"), "{hint}");
+    }
 
     let mut wrong = config.clone();
     wrong.credentials.secret_access_key = Secret::new("hunter2hunter2");
