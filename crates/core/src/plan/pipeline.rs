@@ -111,6 +111,7 @@ pub(super) fn plan(
     bounds.topic(&topic);
     bounds.sink(&sink);
     bounds.worker(&worker);
+    bounds.compression(&sink, &worker);
     bounds.roles(&roles);
     bounds.key(&table.key);
     if worker.kind == WorkerKind::KafkaConnect {
