@@ -107,7 +107,7 @@ fn kafka_config(plan: &Plan) -> Result<KafkaConfig, StartError> {
         Ok(config) if problems.is_empty() => Ok(config),
         Ok(_) => Err(StartError::Preflight(Problems(problems))),
         Err(error) => {
-            problems.push(Problem::new("kafka.properties", error.to_string(), "change or remove it"));
+            problems.push(Problem::new("kafka.properties", error.to_string(), error.hint()));
             Err(StartError::Preflight(Problems(problems)))
         }
     }

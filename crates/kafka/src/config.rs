@@ -23,24 +23,40 @@ pub struct KafkaConfig {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ConfigError {
     /// No bootstrap server was given.
-    #[error("no bootstrap servers are given; write them as host:port, separated by commas")]
+    #[error("no bootstrap servers are given")]
     NoBootstrap,
     /// librdkafka does not know the key, or not this value.
-    #[error("client property `{key}` is refused: {reason}; the keys are those of librdkafka's CONFIGURATION.md")]
+    #[error("client property `{key}` is refused: {reason}")]
     Refused {
         /// The key.
         key: String,
         /// librdkafka's words, without the value.
         reason: String,
     },
+    /// librdkafka was built without OpenSSL.
+    #[error("client property `{0}` is about TLS, and this program was built without TLS to Kafka")]
+    NoTls(String),
     /// The adapter sets this one itself.
-    #[error(
-        "client property `{0}` is set by datapipe itself, because correctness or bounded memory rests on it; take it out"
-    )]
+    #[error("client property `{0}` is set by datapipe itself, because correctness or bounded memory rests on it")]
     Reserved(String),
     /// Given as plain text and as a secret.
     #[error("client property `{0}` is given twice, as a text and as a secret")]
     Twice(String),
+}
+
+impl ConfigError {
+    /// What to do next.
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::NoBootstrap => "write them as host:port, separated by commas",
+            Self::Refused { .. } => "change or remove it; the keys are those of librdkafka's CONFIGURATION.md",
+            Self::NoTls(_) => {
+                "use a listener of the broker without TLS, or build with TLS as docs/settings.md says under TLS"
+            }
+            Self::Reserved(_) => "take it out",
+            Self::Twice(_) => "keep one of them",
+        }
+    }
 }
 
 /// Prefixes and names of the properties that the adapter sets: transactions, groups, memory, callbacks.
@@ -162,6 +178,9 @@ impl KafkaConfig {
 /// The largest record that can be written or read, in bytes.
 pub(crate) const MESSAGE_BYTES_MAX: u32 = 16 * 1024 * 1024;
 
+/// librdkafka's words for a property that it was not built for.
+const NO_OPENSSL: &str = "OpenSSL not available at build time";
+
 fn check(key: &str, value: &str) -> Result<(), ConfigError> {
     if !FREE.contains(&key) && RESERVED.iter().any(|reserved| is_reserved(key, reserved)) {
         return Err(ConfigError::Reserved(key.to_owned()));
@@ -171,6 +190,9 @@ fn check(key: &str, value: &str) -> Result<(), ConfigError> {
     match probe.create_native_config() {
         Ok(_) => Ok(()),
         Err(rdkafka::error::KafkaError::ClientConfig(_, text, key, _)) => {
+            if text.contains(NO_OPENSSL) {
+                return Err(ConfigError::NoTls(key));
+            }
             // The text of a refused value repeats the value, which may be a secret; that of an unknown key does not.
             let known = !text.contains("No such configuration property");
             let reason = if known { "its value is not allowed".to_owned() } else { "no such property".to_owned() };
@@ -242,6 +264,22 @@ mod tests {
         assert!(with("sasl.user", "x").unwrap_err().to_string().contains("no such property"));
         let error = with("security.protocol", "hunter2").unwrap_err().to_string();
         assert!(error.contains("security.protocol") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn tls_is_refused_with_what_to_do() {
+        let properties = [
+            ("security.protocol", "SSL"),
+            ("security.protocol", "sasl_ssl"),
+            ("ssl.ca.location", "/ca.pem"),
+            ("ssl.key.password", "hunter2"),
+            ("enable.ssl.certificate.verification", "false"),
+        ];
+        for (key, value) in properties {
+            let error = with(key, value).unwrap_err();
+            assert_eq!(error, ConfigError::NoTls(key.to_owned()));
+            assert!(error.hint().contains("docs/settings.md"));
+        }
     }
 
     #[test]

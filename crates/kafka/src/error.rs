@@ -36,6 +36,13 @@ impl Cause {
 
 /// The port's error for a failed call: `attempt` says what was tried on which object.
 pub(crate) fn port_error(attempt: impl Into<String>, error: &KafkaError) -> PortError {
+    if let KafkaError::ClientCreation(text) = error
+        && text.contains("No provider for SASL mechanism")
+    {
+        let hint =
+            "set sasl.mechanisms to PLAIN, or build with TLS as docs/settings.md says under TLS: it brings SCRAM";
+        return PortError::new(ErrorKind::Refused, attempt).because(Cause::of(error)).hint(hint);
+    }
     from_cause(attempt, Cause::of(error))
 }
 
@@ -121,6 +128,22 @@ mod tests {
         let report = error.report();
         assert_eq!(report.matches("TopicAuthorizationFailed").count(), 1, "{report}");
         assert!(report.contains("kafka-acls.sh"), "{report}");
+    }
+
+    #[test]
+    fn a_mechanism_that_was_not_built_in_is_refused_with_what_to_do() {
+        let config = crate::KafkaConfig::new(
+            "127.0.0.1:1",
+            [("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanisms", "SCRAM-SHA-256")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+            std::collections::BTreeMap::new(),
+        );
+        let created: Result<rdkafka::consumer::BaseConsumer, _> = config.unwrap().client().create();
+        let Err(error) = created else { panic!("the client was built with SCRAM") };
+        let error = port_error("asking the cluster", &error);
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        assert!(error.next_step().unwrap().contains("sasl.mechanisms"), "{}", error.report());
     }
 
     #[test]
