@@ -21,12 +21,15 @@
 //! # }
 //! ```
 //!
-//! The servers can be used one by one too: [`Postgres::start`], [`Kafka::start`], [`S3Server::start`].
+//! The servers can be used one by one too: [`Postgres::start`], [`Kafka::start`], [`S3Server::start`]. Beside them there is
+//! the reference, a real Kafka Connect worker with Debezium: [`ConnectWorker::start`].
 //!
 //! Absent on purpose: TLS, more than one broker, versions of S3 objects, Windows.
 
 mod artifacts;
 mod blocking;
+mod class_archive;
+mod connect;
 mod error;
 mod kafka;
 mod log;
@@ -42,6 +45,7 @@ mod state;
 mod watchdog;
 
 pub use artifacts::Cache;
+pub use connect::{CONNECT_VERSION, ConnectOptions, ConnectWorker, Debezium};
 pub use error::{Error, Result};
 pub use kafka::{KAFKA_VERSION, Kafka, KafkaOptions};
 pub use postgres::{Postgres, PostgresOptions, PostgresSource, Shutdown};

@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::watchdog::Watchdog;
-use crate::{Error, Result};
+use crate::{Error, Result, log};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(15);
 /// After SIGKILL a process ends as soon as the kernel gets to it; this bounds an uninterruptible one.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
+/// How long a server that did not become ready may take to end.
+const FAILED_GRACE: Duration = Duration::from_secs(3);
 
 /// Names one process for ever: a pid alone may be given to another process later.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +92,32 @@ impl ServerProcess {
         };
         let watchdog = on_owner_death.map(|signal| Watchdog::arm(&identity, signal)).transpose()?;
         Ok(Some(Self { name, identity, pid_file, child: None, watchdog }))
+    }
+
+    /// Waits until the server is ready. One that ends before, or takes longer than `limit`, is ended by `signal`, and the
+    /// end of its log is in the error.
+    pub(crate) async fn until(
+        mut self,
+        mut is_ready: impl AsyncFnMut() -> bool,
+        (poll, limit): (Duration, Duration),
+        log_path: &Path,
+        signal: Signal,
+    ) -> Result<Self> {
+        let deadline = Instant::now() + limit;
+        while !is_ready().await {
+            let ended = self.ended();
+            if ended.is_none() && Instant::now() < deadline {
+                tokio::time::sleep(poll).await;
+                continue;
+            }
+            self.stop_blocking(signal, FAILED_GRACE);
+            let (server, log_tail) = (self.name, log::tail(log_path));
+            return Err(match ended {
+                Some(status) => Error::ServerEnded { server, status, log_tail },
+                None => Error::Timeout { server, state: "ready", limit, log_tail },
+            });
+        }
+        Ok(self)
     }
 
     pub(crate) fn pid(&self) -> u32 {

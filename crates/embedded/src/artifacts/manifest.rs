@@ -14,6 +14,12 @@ const ABSENT: &str = "no such file";
 pub(crate) enum JarSet {
     /// What the broker needs.
     KafkaBroker,
+    /// What a Kafka Connect worker needs.
+    KafkaConnect,
+    /// Debezium's PostgreSQL connector 3.6.
+    Debezium36,
+    /// Debezium's PostgreSQL connector 3.7.
+    Debezium37,
 }
 
 impl JarSet {
@@ -21,12 +27,18 @@ impl JarSet {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::KafkaBroker => "kafka-broker-4.3.1",
+            Self::KafkaConnect => "kafka-connect-4.3.1",
+            Self::Debezium36 => "debezium-postgres-3.6.3",
+            Self::Debezium37 => "debezium-postgres-3.7.0",
         }
     }
 
     fn text(self) -> &'static str {
         match self {
             Self::KafkaBroker => include_str!("../../artifacts/kafka-broker-4.3.1.txt"),
+            Self::KafkaConnect => include_str!("../../artifacts/kafka-connect-4.3.1.txt"),
+            Self::Debezium36 => include_str!("../../artifacts/debezium-postgres-3.6.3.txt"),
+            Self::Debezium37 => include_str!("../../artifacts/debezium-postgres-3.7.0.txt"),
         }
     }
 }
@@ -98,11 +110,18 @@ mod tests {
     }
 
     #[test]
-    fn the_broker_set_is_complete() {
-        let manifest = Manifest::of(JarSet::KafkaBroker);
-        assert_eq!(manifest.artifacts.len(), 2);
-        assert_eq!(manifest.files.len(), 46);
-        assert!(manifest.files.values().all(|digest| digest.len() == 64));
+    fn the_sets_are_complete() {
+        let sets = [
+            (JarSet::KafkaBroker, 2, 46),
+            (JarSet::KafkaConnect, 5, 59),
+            (JarSet::Debezium36, 1, 22),
+            (JarSet::Debezium37, 1, 22),
+        ];
+        for (set, artifacts, files) in sets {
+            let manifest = Manifest::of(set);
+            assert_eq!((manifest.artifacts.len(), manifest.files.len()), (artifacts, files), "{}", set.name());
+            assert!(manifest.files.values().all(|digest| digest.len() == 64));
+        }
     }
 
     #[test]

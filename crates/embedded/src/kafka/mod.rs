@@ -1,6 +1,5 @@
 //! A real Apache Kafka broker, KRaft mode, one node, small heap, loopback only.
 
-mod class_archive;
 mod config;
 mod wire;
 
@@ -15,8 +14,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
-use self::class_archive::ClassArchive;
 use crate::artifacts::{self, Cache, JarSet};
+use crate::class_archive::ClassArchive;
 use crate::process::ServerProcess;
 use crate::{Error, Progress, Result, blocking, log, port, requirements, state};
 
@@ -132,22 +131,10 @@ impl Kafka {
         let sharing = program.archive.reading_or_writing();
         let mut command = program.command(&self.folder, "kafka.Kafka", Some(sharing));
         command.arg(config::path(&self.folder)).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
-        let mut process = ServerProcess::spawn(NAME, &mut command, self.folder.join("server.pid"), Signal::KILL)?;
-        let deadline = Instant::now() + READY_LIMIT;
-        while !wire::has_broker(self.address()).await {
-            let ended = process.ended();
-            if ended.is_none() && Instant::now() < deadline {
-                tokio::time::sleep(READY_POLL).await;
-                continue;
-            }
-            process.stop_blocking(Signal::KILL, DROP_GRACE);
-            let log_tail = log::tail(&log_path);
-            return Err(match ended {
-                Some(status) => Error::ServerEnded { server: NAME, status, log_tail },
-                None => Error::Timeout { server: NAME, state: "ready", limit: READY_LIMIT, log_tail },
-            });
-        }
-        self.process = Some(process);
+        let process = ServerProcess::spawn(NAME, &mut command, self.folder.join("server.pid"), Signal::KILL)?;
+        let address = self.address();
+        let ready = async || wire::has_broker(address).await;
+        self.process = Some(process.until(ready, (READY_POLL, READY_LIMIT), &log_path, Signal::KILL).await?);
         Ok(())
     }
 

@@ -143,22 +143,10 @@ impl Postgres {
         let (stdout, stderr) = log::outputs(&log_path)?;
         let mut command = self.command("postgres");
         command.arg("-D").arg(self.home.join("data")).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
-        let mut process = ServerProcess::spawn(NAME, &mut command, self.home.join("server.pid"), Signal::QUIT)?;
-        let deadline = Instant::now() + READY_LIMIT;
-        while !cluster::is_ready(&self.home, process.pid()) {
-            let ended = process.ended();
-            if ended.is_none() && Instant::now() < deadline {
-                tokio::time::sleep(READY_POLL).await;
-                continue;
-            }
-            process.stop_blocking(Signal::QUIT, DROP_GRACE);
-            let log_tail = log::tail(&log_path);
-            return Err(match ended {
-                Some(status) => Error::ServerEnded { server: NAME, status, log_tail },
-                None => Error::Timeout { server: NAME, state: "ready", limit: READY_LIMIT, log_tail },
-            });
-        }
-        self.process = Some(process);
+        let process = ServerProcess::spawn(NAME, &mut command, self.home.join("server.pid"), Signal::QUIT)?;
+        let pid = process.pid();
+        let ready = async || cluster::is_ready(&self.home, pid);
+        self.process = Some(process.until(ready, (READY_POLL, READY_LIMIT), &log_path, Signal::QUIT).await?);
         Ok(())
     }
 
