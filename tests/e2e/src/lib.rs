@@ -8,6 +8,7 @@ pub mod kills;
 pub mod load;
 pub mod oracle;
 pub mod process;
+pub mod recorded;
 pub mod servers;
 pub mod stage;
 pub mod topic;

@@ -2,51 +2,21 @@
 
 use std::fmt::Write as _;
 
-use datapipe_core::value::{PgType, resolve, write_value};
+use datapipe_core::value::{resolve, write_value};
+use datapipe_e2e::recorded::{Recorded, definitions, quoted, types};
 use datapipe_e2e::stage::{PG15, PG18, Stage};
-use serde::Deserialize;
 use serde_json::Value;
 
-/// What the recorded values' types are made of.
-const TYPES: &str = "
-    CREATE EXTENSION citext; CREATE EXTENSION hstore; CREATE EXTENSION ltree;
-    CREATE DOMAIN d_int AS int; CREATE DOMAIN d_text AS text; CREATE DOMAIN d_num AS numeric(10,2);
-    CREATE DOMAIN d_numv AS numeric; CREATE DOMAIN d_d AS d_int; CREATE DOMAIN d_tstz3 AS timestamptz(3);
-    CREATE DOMAIN d_bit AS bit(1); CREATE DOMAIN d_bit3 AS bit(3); CREATE DOMAIN d_char5 AS char(5);
-    CREATE DOMAIN d_uuid AS uuid; CREATE DOMAIN d_jsonb AS jsonb; CREATE DOMAIN d_bytea AS bytea;
-    CREATE DOMAIN d_date AS date; CREATE DOMAIN d_ints AS int[];";
-
-#[derive(Deserialize)]
-struct Recorded {
-    sql: String,
-    pg: PgType,
-    cases: Vec<(String, Option<String>)>,
-}
-
 /// The types that have a form.
-fn recorded() -> Vec<Recorded> {
-    #[derive(Deserialize)]
-    struct File {
-        types: Vec<Recorded>,
-    }
-    let file: File = serde_json::from_str(include_str!("../../../../crates/core/tests/values.json")).unwrap();
-    let mut types: Vec<_> = file.types.into_iter().filter(|recorded| resolve(&recorded.pg).is_ok()).collect();
+fn served() -> Vec<Recorded> {
+    let mut types = types().unwrap();
+    types.retain(|recorded| resolve(&recorded.pg).is_ok());
     for recorded in &mut types {
         // Arrays of two dimensions go to the dead letter queue, which has a test of its own.
         let kind = resolve(&recorded.pg).unwrap();
         recorded.cases.retain(|(text, _)| write_value(&kind, text.as_bytes(), &mut Vec::new()).is_ok());
     }
     types
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-/// The labels of the recorded enum, as its values name them.
-fn enum_labels(types: &[Recorded]) -> String {
-    let cases = types.iter().find(|recorded| recorded.sql == "mood").map(|recorded| &recorded.cases).unwrap();
-    cases.iter().map(|(text, _)| quoted(text)).collect::<Vec<_>>().join(", ")
 }
 
 fn insert(types: &[Recorded], id: usize, index: usize) -> String {
@@ -72,14 +42,10 @@ fn same(recorded: &Recorded, found: &Value, expected: &str) -> bool {
 }
 
 async fn every_type(postgres: datapipe_embedded::PostgresSource) {
-    let types = recorded();
+    let types = served();
     let rows = types.iter().map(|recorded| recorded.cases.len()).max().unwrap();
-    let labels = enum_labels(&types);
     let columns: Vec<_> = types.iter().enumerate().map(|(at, recorded)| format!("c{at} {}", recorded.sql)).collect();
-    let schema = format!(
-        "{TYPES} CREATE TYPE mood AS ENUM ({labels}); CREATE TABLE users (id bigint PRIMARY KEY, {})",
-        columns.join(", ")
-    );
+    let schema = format!("{} CREATE TABLE users (id bigint PRIMARY KEY, {})", definitions(&types), columns.join(", "));
     let stage = Stage::new(postgres, &schema).await;
     for index in 0..rows {
         stage.sql(&insert(&types, index, index)).await;
