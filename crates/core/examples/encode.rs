@@ -8,6 +8,7 @@ use datapipe_core::change::{Action, Cell, Change, Column, Relation, ReplicaIdent
 use datapipe_core::envelope::{Encoder, EnvelopeSettings, TransactionInfo};
 use datapipe_core::lsn::Lsn;
 use datapipe_core::value::ColumnType;
+use datapipe_core::value::Modes;
 
 const ROWS: u64 = 2_000_000;
 const SAMPLES: usize = 3;
@@ -50,6 +51,7 @@ fn main() {
         database: "shop".to_owned(),
         data_topic: "cdc.public.users".to_owned(),
         tombstones_on_delete: true,
+        modes: Modes::PLAN,
     });
     for _ in 0..SAMPLES {
         let mut bytes = 0;

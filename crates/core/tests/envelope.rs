@@ -11,6 +11,7 @@ use datapipe_core::change::{Action, Cell, Change, Column, OldRow, Relation, Repl
 use datapipe_core::envelope::{Context, Encoder, EnvelopeSettings, SnapshotMarker, TransactionInfo};
 use datapipe_core::lsn::Lsn;
 use datapipe_core::port::log::Record;
+use datapipe_core::value::Modes;
 use datapipe_core::value::{ColumnType, PgType, ValueError, resolve};
 use serde::Deserialize;
 
@@ -205,6 +206,7 @@ fn settings(table: &str) -> EnvelopeSettings {
         database: "eb".to_owned(),
         data_topic: format!("eb.public.{table}"),
         tombstones_on_delete: true,
+        modes: Modes::PLAN,
     }
 }
 

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use datapipe_core::value::{ColumnType, PgType, ValueError, resolve, write_fallback, write_unchanged, write_value};
+use datapipe_core::value::{
+    ColumnType, Modes, PgType, ValueError, resolve, write_fallback, write_unchanged, write_value,
+};
 use proptest::prelude::*;
 use serde::Deserialize;
 
@@ -31,7 +33,7 @@ fn recorded() -> Vec<Recorded> {
 
 fn written(kind: &ColumnType, text: &str) -> Result<String, ValueError> {
     let mut out = Vec::new();
-    write_value(kind, text.as_bytes(), &mut out)?;
+    write_value(kind, Modes::PLAN, text.as_bytes(), &mut out)?;
     Ok(String::from_utf8(out).unwrap())
 }
 
@@ -128,7 +130,7 @@ fn placeholders_are_those_of_debezium_unless_it_writes_null() {
     for Recorded { sql, pg, unchanged, .. } in recorded() {
         let (Ok(kind), Some(unchanged)) = (resolve(&pg), unchanged) else { continue };
         let mut ours = Vec::new();
-        write_unchanged(&kind, &mut ours);
+        write_unchanged(&kind, Modes::PLAN, &mut ours);
         let ours = String::from_utf8(ours).unwrap();
         if unchanged == "null" {
             assert!(ours.contains("unavailable_value") || ours.contains("X19kZWJl"), "{sql}: {ours}");
@@ -161,7 +163,7 @@ fn fallbacks_are_those_of_debezium() {
     for Recorded { sql, pg, fallback, .. } in recorded() {
         let (Ok(kind), Some(fallback)) = (resolve(&pg), fallback) else { continue };
         let mut ours = Vec::new();
-        write_fallback(&kind, &mut ours);
+        write_fallback(&kind, Modes::PLAN, &mut ours);
         if ours != fallback.as_bytes() {
             differing.push(sql);
         }
@@ -198,7 +200,7 @@ fn damaged_text() -> impl Strategy<Value = (ColumnType, Vec<u8>)> {
 
 fn is_json_or_refused(kind: &ColumnType, text: &[u8]) -> Result<(), TestCaseError> {
     let mut out = Vec::new();
-    if write_value(kind, text, &mut out).is_ok() {
+    if write_value(kind, Modes::PLAN, text, &mut out).is_ok() {
         let parsed: Result<serde_json::Value, _> = serde_json::from_slice(&out);
         prop_assert!(parsed.is_ok(), "{kind}: {}", String::from_utf8_lossy(&out));
     }

@@ -5,6 +5,7 @@ use datapipe_core::change::Tuple;
 use datapipe_core::envelope::RowWriter;
 use datapipe_core::port::rows::RowSource;
 use datapipe_core::port::{ErrorKind, PortError};
+use datapipe_core::value::Modes;
 
 use crate::scope::Scope;
 
@@ -79,9 +80,9 @@ pub struct TupleRows<S> {
 }
 
 impl<S: RowSource> TupleRows<S> {
-    /// All rows of a source.
-    pub fn new(source: S) -> Self {
-        Self { source, writer: RowWriter::default(), tuples: Vec::new() }
+    /// All rows of a source, in the forms that the pipeline's source connector asks for.
+    pub const fn new(source: S, modes: Modes) -> Self {
+        Self { source, writer: RowWriter::new(modes), tuples: Vec::new() }
     }
 
     /// The source's table and key, and the topic of its pipeline, with the default bounds.

@@ -11,6 +11,7 @@ use datapipe_core::port::clock::Clock;
 use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_core::progress::offset_key;
 use datapipe_core::table::SnapshotMode;
+use datapipe_core::value::Modes;
 use datapipe_engine::capture::{self, CaptureSettings, Diverted};
 use datapipe_engine::deliver::{self, DeliverSettings, Ports};
 use datapipe_engine::gauges::{CaptureGauges, DeliverGauges};
@@ -157,6 +158,7 @@ fn capture_settings(config: &SourceConfig, worker: &WorkerSettings) -> CaptureSe
             database: config.database.clone(),
             data_topic: config.topic(),
             tombstones_on_delete: config.tombstones,
+            modes: Modes::PLAN,
         },
         dead_letter_topic: config.dead_letter_topic.clone(),
         offsets_topic: worker.offsets_topic.clone(),

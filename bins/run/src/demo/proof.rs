@@ -5,6 +5,7 @@ use std::time::Duration;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use datapipe_core::port::{ErrorKind, PortError};
+use datapipe_core::value::Modes;
 use datapipe_postgres::{SourceSpec, TableRows};
 use datapipe_reconcile::{Report, TupleRows, reconcile};
 use tokio::time::Instant;
@@ -19,7 +20,7 @@ pub(super) async fn run(scene: &Scene, show: &Show, took: Duration, memory_kib: 
     let mut reports = Vec::new();
     for names in &scene.names {
         let spec = SourceSpec::new(scene.server.clone(), "public", &names.table, &names.slot, &names.publication);
-        let mut rows = TupleRows::new(TableRows::open(&spec).await?);
+        let mut rows = TupleRows::new(TableRows::open(&spec).await?, Modes::PLAN);
         let scope = rows.scope(&names.data_topic);
         let report = reconcile(scene.store.as_ref(), &mut rows, &scope).await;
         let attempt = format!("proving table {}", names.table);

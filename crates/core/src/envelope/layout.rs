@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::RowError;
 use crate::change::{Cell, Column, Relation, Tuple};
 use crate::value::json::write_string;
-use crate::value::{ValueError, write_fallback, write_unchanged, write_value};
+use crate::value::{Modes, ValueError, write_fallback, write_unchanged, write_value};
 
 /// A relation's names, escaped once.
 pub(super) struct Layout {
     relation: Arc<Relation>,
+    modes: Modes,
     /// Per column `"name":`.
     names: Vec<Box<[u8]>>,
     /// `"schema":"public","table":"users"`.
@@ -27,15 +28,15 @@ impl Layout {
     /// The layout of the relation. It is made anew when another one comes: the source makes a new `Arc` whenever the
     /// server announces a changed relation.
     #[inline]
-    pub(super) fn of<'a>(cached: &'a mut Option<Self>, relation: &Arc<Relation>) -> &'a Self {
+    pub(super) fn of<'a>(cached: &'a mut Option<Self>, relation: &Arc<Relation>, modes: Modes) -> &'a Self {
         if cached.as_ref().is_some_and(|layout| !Arc::ptr_eq(&layout.relation, relation)) {
             *cached = None;
         }
-        cached.get_or_insert_with(|| Self::new(relation))
+        cached.get_or_insert_with(|| Self::new(relation, modes))
     }
 
     #[cold]
-    fn new(relation: &Arc<Relation>) -> Self {
+    fn new(relation: &Arc<Relation>, modes: Modes) -> Self {
         let quoted = |out: &mut Vec<u8>, name: &str| {
             write_string(name.as_bytes(), out).expect("a name is a string, so it is UTF-8");
         };
@@ -49,7 +50,7 @@ impl Layout {
         quoted(&mut table, &relation.schema);
         table.extend_from_slice(b",\"table\":");
         quoted(&mut table, &relation.name);
-        Self { names: relation.columns.iter().map(name).collect(), relation: Arc::clone(relation), table }
+        Self { names: relation.columns.iter().map(name).collect(), relation: Arc::clone(relation), modes, table }
     }
 
     /// `"schema":"public","table":"users"`.
@@ -126,19 +127,19 @@ impl Layout {
                 if *nullable {
                     out.extend_from_slice(b"null");
                 } else {
-                    write_fallback(kind, out);
+                    write_fallback(kind, self.modes, out);
                 }
                 return Ok(());
             }
             Cell::Unchanged => {
                 let Some(Cell::Text(text)) = old() else {
-                    write_unchanged(kind, out);
+                    write_unchanged(kind, self.modes, out);
                     return Ok(());
                 };
-                return write_value(kind, text, out).map_err(|why| self.error(column, why));
+                return write_value(kind, self.modes, text, out).map_err(|why| self.error(column, why));
             }
         };
-        write_value(kind, text, out).map_err(|why| self.error(column, why))
+        write_value(kind, self.modes, text, out).map_err(|why| self.error(column, why))
     }
 
     fn check_width(&self, row: &Tuple) -> Result<(), RowError> {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use crate::change::{Action, Change, OldRow, Relation, Tuple};
 use crate::lsn::Lsn;
 use crate::port::log::Record;
-use crate::value::ValueError;
+use crate::value::{Modes, ValueError};
 
 pub use headers::Context;
 use headers::{Headers, KeyChange};
@@ -39,6 +39,8 @@ pub struct EnvelopeSettings {
     pub data_topic: String,
     /// A tombstone follows each delete.
     pub tombstones_on_delete: bool,
+    /// The forms of values.
+    pub modes: Modes,
 }
 
 /// What the records of one transaction have in common.
@@ -82,13 +84,20 @@ pub struct RowError {
 }
 
 /// Writes rows as `after` would hold them.
-#[derive(Default)]
-pub struct RowWriter(Option<Layout>);
+pub struct RowWriter {
+    modes: Modes,
+    layout: Option<Layout>,
+}
 
 impl RowWriter {
+    /// A writer of values in these forms.
+    pub const fn new(modes: Modes) -> Self {
+        Self { modes, layout: None }
+    }
+
     /// Appends a row; what was appended is of no use after an error.
     pub fn write(&mut self, relation: &Arc<Relation>, row: &Tuple, out: &mut Vec<u8>) -> Result<(), RowError> {
-        Layout::of(&mut self.0, relation).write_image(Some(Image { row, old: None }), out)
+        Layout::of(&mut self.layout, relation, self.modes).write_image(Some(Image { row, old: None }), out)
     }
 }
 
@@ -96,6 +105,7 @@ impl RowWriter {
 pub struct Encoder {
     topic: String,
     tombstones: bool,
+    modes: Modes,
     source: Source,
     context: Option<Context>,
     layout: Option<Layout>,
@@ -121,6 +131,7 @@ impl Encoder {
             source: Source::new(&settings),
             topic: settings.data_topic,
             tombstones: settings.tombstones_on_delete,
+            modes: settings.modes,
             context: None,
             layout: None,
             buffers: Buffers::default(),
@@ -151,7 +162,7 @@ impl Encoder {
 
     /// Writes the message key; false if the relation has none.
     pub fn write_key(&mut self, relation: &Arc<Relation>, row: &Tuple, out: &mut Vec<u8>) -> Result<bool, RowError> {
-        let layout = Layout::of(&mut self.layout, relation);
+        let layout = Layout::of(&mut self.layout, relation, self.modes);
         layout.write_key(Image { row, old: None }, out)
     }
 
@@ -163,8 +174,8 @@ impl Encoder {
         now_us: i64,
         emit: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), RowError> {
-        let Self { source, layout, buffers, .. } = self;
-        let layout = Layout::of(layout, &change.relation);
+        let Self { source, layout, buffers, modes, .. } = self;
+        let layout = Layout::of(layout, &change.relation, *modes);
         buffers.clear();
         let place =
             |out: &mut Vec<u8>, op| source.write_streamed(layout.table(), change.lsn, transaction, op, now_us, out);
@@ -240,8 +251,8 @@ impl Encoder {
         now_us: i64,
         emit: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), RowError> {
-        let Self { source, layout, buffers, .. } = self;
-        let layout = Layout::of(layout, relation);
+        let Self { source, layout, buffers, modes, .. } = self;
+        let layout = Layout::of(layout, relation, *modes);
         buffers.clear();
         let row = Image { row, old: None };
         let keyed = layout.write_key(row, &mut buffers.key)?;
@@ -262,8 +273,8 @@ impl Encoder {
         let Action::Update { old: Some(old), new } = &change.action else { return Ok(()) };
         let old = Image { row: image_of(old), old: None };
         let new = Image { row: new, old: Some(old.row) };
-        let Self { source, layout, buffers, context, .. } = self;
-        let layout = Layout::of(layout, &change.relation);
+        let Self { source, layout, buffers, context, modes, .. } = self;
+        let layout = Layout::of(layout, &change.relation, *modes);
         buffers.clear();
         let keyed = layout.write_key(new, &mut buffers.key)?;
         layout.write_key(old, &mut buffers.old_key)?;

@@ -1,12 +1,22 @@
 //! One-dimensional arrays.
 
+use super::epoch::{self, Unit};
 use super::time::{write_time_element, write_timetz_element};
-use super::{ColumnType, ValueError, write_value};
+use super::{ColumnType, Modes, ValueError, write_value};
+
+/// Writes one element's text.
+type WriteElement<'a> = dyn Fn(&[u8], &mut Vec<u8>) -> Result<(), ValueError> + 'a;
 
 const FORM: ValueError = ValueError::Form("an array as {1,NULL,\"a b\"}");
 
 /// Writes the elements; bounds other than from 1 are dropped.
-pub(super) fn write_array(element: &ColumnType, text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
+pub(super) fn write_array(
+    element: &ColumnType,
+    modes: Modes,
+    text: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), ValueError> {
+    let write = |value: &[u8], out: &mut Vec<u8>| write_element(element, modes, value, out);
     let mut rest = without_bounds(text)?.strip_prefix(b"{").ok_or(FORM)?;
     out.push(b'[');
     if rest == b"}" {
@@ -17,8 +27,8 @@ pub(super) fn write_array(element: &ColumnType, text: &[u8], out: &mut Vec<u8>) 
     loop {
         rest = match rest {
             [b'{', ..] => return Err(ValueError::Dimensions),
-            [b'"', quoted @ ..] => write_quoted(element, quoted, &mut scratch, out)?,
-            _ => write_bare(element, rest, out)?,
+            [b'"', quoted @ ..] => write_quoted(quoted, &mut scratch, &write, out)?,
+            _ => write_bare(rest, &write, out)?,
         };
         match rest {
             b"}" => break,
@@ -46,21 +56,21 @@ fn without_bounds(text: &[u8]) -> Result<&[u8], ValueError> {
 }
 
 /// Writes an element without quotes, and gives what follows it.
-fn write_bare<'a>(element: &ColumnType, text: &'a [u8], out: &mut Vec<u8>) -> Result<&'a [u8], ValueError> {
+fn write_bare<'a>(text: &'a [u8], write: &WriteElement<'_>, out: &mut Vec<u8>) -> Result<&'a [u8], ValueError> {
     let end = text.iter().position(|byte| matches!(byte, b',' | b'}')).ok_or(FORM)?;
     match &text[..end] {
         [] => return Err(FORM),
         b"NULL" => out.extend_from_slice(b"null"),
-        value => write_element(element, value, out)?,
+        value => write(value, out)?,
     }
     Ok(&text[end..])
 }
 
 /// Writes an element whose opening quote has been read, and gives what follows its closing quote.
 fn write_quoted<'a>(
-    element: &ColumnType,
     text: &'a [u8],
     scratch: &mut Vec<u8>,
+    write: &WriteElement<'_>,
     out: &mut Vec<u8>,
 ) -> Result<&'a [u8], ValueError> {
     scratch.clear();
@@ -69,7 +79,7 @@ fn write_quoted<'a>(
         let at = from + text[from..].iter().position(|byte| matches!(byte, b'"' | b'\\')).ok_or(FORM)?;
         scratch.extend_from_slice(&text[from..at]);
         if text[at] == b'"' {
-            write_element(element, scratch, out)?;
+            write(scratch, out)?;
             return Ok(&text[at + 1..]);
         }
         scratch.push(*text.get(at + 1).ok_or(FORM)?);
@@ -77,11 +87,14 @@ fn write_quoted<'a>(
     }
 }
 
-fn write_element(element: &ColumnType, value: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
+fn write_element(element: &ColumnType, modes: Modes, value: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
     match element {
-        ColumnType::Time => write_time_element(value, out),
+        ColumnType::Time(digits) => match Unit::of(modes.time, *digits, true) {
+            Some(unit) => epoch::write_time_element(value, unit, out),
+            None => write_time_element(value, out),
+        },
         ColumnType::TimeTz => write_timetz_element(value, out),
-        _ => write_value(element, value, out),
+        _ => write_value(element, modes, value, out),
     }
 }
 
@@ -91,7 +104,7 @@ mod tests {
 
     fn texts(text: &str) -> Result<String, ValueError> {
         let mut out = Vec::new();
-        write_array(&ColumnType::Text, text.as_bytes(), &mut out)?;
+        write_array(&ColumnType::Text, Modes::PLAN, text.as_bytes(), &mut out)?;
         Ok(String::from_utf8(out).unwrap())
     }
 

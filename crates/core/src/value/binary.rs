@@ -1,9 +1,10 @@
-//! `bytea` and bit strings in base64.
+//! `bytea` in base64 or hexadecimal digits, and bit strings in base64.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::GeneralPurpose;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
-use super::ValueError;
+use super::{BinaryMode, ValueError};
 
 const HEX: ValueError = ValueError::Form("\\x and pairs of hexadecimal digits (bytea_output=hex)");
 const BITS: ValueError = ValueError::Form("digits 0 and 1");
@@ -11,8 +12,27 @@ const BITS: ValueError = ValueError::Form("digits 0 and 1");
 const PIECE: usize = 768;
 
 /// `bytea`.
-pub(super) fn write_bytea(text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
+pub(super) fn write_bytea(text: &[u8], mode: BinaryMode, out: &mut Vec<u8>) -> Result<(), ValueError> {
     let digits = text.strip_prefix(b"\\x").filter(|digits| digits.len() % 2 == 0).ok_or(HEX)?;
+    match mode {
+        BinaryMode::Bytes | BinaryMode::Base64 => write_base64(digits, &STANDARD, out),
+        BinaryMode::Base64UrlSafe => write_base64(digits, &URL_SAFE, out),
+        BinaryMode::Hex => write_hex(digits, out),
+    }
+}
+
+/// PostgreSQL's digits are in lower case, as Debezium's.
+fn write_hex(digits: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
+    if !digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+        return Err(HEX);
+    }
+    out.push(b'"');
+    out.extend_from_slice(digits);
+    out.push(b'"');
+    Ok(())
+}
+
+fn write_base64(digits: &[u8], engine: &GeneralPurpose, out: &mut Vec<u8>) -> Result<(), ValueError> {
     out.reserve(digits.len() / 6 * 4 + 6);
     out.push(b'"');
     let mut bytes = [0; PIECE];
@@ -20,7 +40,7 @@ pub(super) fn write_bytea(text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueErr
         for (byte, pair) in bytes.iter_mut().zip(piece.chunks_exact(2)) {
             *byte = nibble(pair[0]).ok_or(HEX)? << 4 | nibble(pair[1]).ok_or(HEX)?;
         }
-        push_base64(&bytes[..piece.len() / 2], out);
+        push_base64(&bytes[..piece.len() / 2], engine, out);
     }
     out.push(b'"');
     Ok(())
@@ -36,9 +56,9 @@ fn nibble(digit: u8) -> Option<u8> {
 }
 
 /// Appends at most [`PIECE`] bytes.
-fn push_base64(bytes: &[u8], out: &mut Vec<u8>) {
+fn push_base64(bytes: &[u8], engine: &GeneralPurpose, out: &mut Vec<u8>) {
     let mut encoded = [0; PIECE / 3 * 4];
-    let length = STANDARD.encode_slice(bytes, &mut encoded).expect("the buffer holds a piece");
+    let length = engine.encode_slice(bytes, &mut encoded).expect("the buffer holds a piece");
     out.extend_from_slice(&encoded[..length]);
 }
 
@@ -65,7 +85,7 @@ pub(super) fn write_bits(text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueErro
         for (byte, bits) in bytes.iter_mut().zip(piece.rchunks(8)) {
             *byte = bits.iter().fold(0, |byte, bit| byte << 1 | (bit - b'0'));
         }
-        push_base64(&bytes[..piece.len().div_ceil(8)], out);
+        push_base64(&bytes[..piece.len().div_ceil(8)], &STANDARD, out);
     }
     out.push(b'"');
     Ok(())
@@ -83,7 +103,7 @@ mod tests {
             let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap();
             let hex: String = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xF)]).collect();
             let mut out = Vec::new();
-            write_bytea(format!("\\x{hex}").as_bytes(), &mut out).unwrap();
+            write_bytea(format!("\\x{hex}").as_bytes(), BinaryMode::Bytes, &mut out).unwrap();
             let text: String = serde_json::from_slice(&out).unwrap();
             prop_assert_eq!(STANDARD.decode(text).unwrap(), bytes);
         }

@@ -1,15 +1,19 @@
 //! What stands where a row image has no value.
 
-use super::{ColumnType, UNAVAILABLE};
+use super::{BinaryMode, ColumnType, DecimalMode, HstoreMode, IntervalMode, Modes, TimeMode, UNAVAILABLE};
 
 const UNAVAILABLE_BASE64: &[u8] = b"\"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==\"";
 /// The version 3 UUID of the placeholder's bytes.
 const UNAVAILABLE_UUID: &[u8] = b"\"b68a35a7-17ad-35b3-af2a-ae46edb4545a\"";
 
 /// Writes the placeholder of a TOASTed value that an update left alone, in the type's own form.
-pub fn write_unchanged(kind: &ColumnType, out: &mut Vec<u8>) {
+pub fn write_unchanged(kind: &ColumnType, modes: Modes, out: &mut Vec<u8>) {
     match kind {
+        ColumnType::Bytea if modes.binary != BinaryMode::Bytes => push_placeholder(out),
         ColumnType::Bytea | ColumnType::Bits => out.extend_from_slice(UNAVAILABLE_BASE64),
+        ColumnType::Hstore if modes.hstore == HstoreMode::Map => {
+            out.extend_from_slice(format!("{{\"{UNAVAILABLE}\":\"{UNAVAILABLE}\"}}").as_bytes());
+        }
         ColumnType::Hstore => {
             let pair = format!("\"{{\\\"{UNAVAILABLE}\\\":\\\"{UNAVAILABLE}\\\"}}\"");
             out.extend_from_slice(pair.as_bytes());
@@ -18,8 +22,9 @@ pub fn write_unchanged(kind: &ColumnType, out: &mut Vec<u8>) {
             out.push(b'[');
             match **element {
                 ColumnType::Int4 | ColumnType::Int8 => push_bytes(out),
+                ColumnType::Date if modes.time != TimeMode::Isostring => push_bytes(out),
                 ColumnType::Uuid => out.extend_from_slice(UNAVAILABLE_UUID),
-                ColumnType::Bytea => out.extend_from_slice(UNAVAILABLE_BASE64),
+                ColumnType::Bytea if modes.binary == BinaryMode::Bytes => out.extend_from_slice(UNAVAILABLE_BASE64),
                 _ => push_placeholder(out),
             }
             out.push(b']');
@@ -46,8 +51,14 @@ fn push_bytes(out: &mut Vec<u8>) {
 
 /// Writes what Debezium puts in the place of a value that is not in the image although the column is NOT NULL: the
 /// type's zero. (It puts the column's default if it has one that is a constant; that is not known here.)
-pub fn write_fallback(kind: &ColumnType, out: &mut Vec<u8>) {
+pub fn write_fallback(kind: &ColumnType, modes: Modes, out: &mut Vec<u8>) {
     let text: &[u8] = match kind {
+        ColumnType::Numeric(None) if modes.decimal == DecimalMode::Precise => b"{\"scale\":0,\"value\":\"AA==\"}",
+        ColumnType::Numeric(_) | ColumnType::Money if modes.decimal == DecimalMode::Precise => b"\"AA==\"",
+        ColumnType::Numeric(_) | ColumnType::Money if modes.decimal == DecimalMode::Double => b"0.0",
+        ColumnType::Date | ColumnType::Time(_) | ColumnType::Timestamp(_) if modes.time != TimeMode::Isostring => b"0",
+        ColumnType::Interval if modes.interval == IntervalMode::String => b"\"P0Y0M0DT0H0M0S\"",
+        ColumnType::Hstore if modes.hstore == HstoreMode::Map => b"{}",
         ColumnType::Bool | ColumnType::Bit => b"false",
         ColumnType::Int2 | ColumnType::Int4 | ColumnType::Int8 | ColumnType::Oid | ColumnType::Interval => b"0",
         ColumnType::Float4 | ColumnType::Float8 => b"0.0",
@@ -60,8 +71,8 @@ pub fn write_fallback(kind: &ColumnType, out: &mut Vec<u8>) {
         ColumnType::Money => b"\"0.00\"",
         ColumnType::Text | ColumnType::Uuid | ColumnType::Bytea | ColumnType::Json | ColumnType::Bits => b"\"\"",
         ColumnType::Date => b"\"1970-01-01Z\"",
-        ColumnType::Time | ColumnType::TimeTz => b"\"00:00:00Z\"",
-        ColumnType::Timestamp | ColumnType::TimestampTz(_) => b"\"1970-01-01T00:00:00Z\"",
+        ColumnType::Time(_) | ColumnType::TimeTz => b"\"00:00:00Z\"",
+        ColumnType::Timestamp(_) | ColumnType::TimestampTz(_) => b"\"1970-01-01T00:00:00Z\"",
         ColumnType::Hstore => b"\"{}\"",
         ColumnType::Array(_) => b"[]",
     };

@@ -1,6 +1,8 @@
 //! `float4` and `float8`: PostgreSQL's shortest digits in the notation of Java's `Float.toString` and
 //! `Double.toString` (their specification since JDK 19; earlier ones sometimes write more digits of the same number).
 
+use std::ops::Range;
+
 use super::ValueError;
 use super::json::write_number;
 
@@ -13,20 +15,44 @@ struct Decimal {
 
 /// Writes a `float4`.
 pub(super) fn write_float4(text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
-    write_float(text, -37, |text| text.parse::<f32>().ok().map(|value| format!("{value:.1e}")), out)
+    let two_digits =
+        |text: &str| text.parse::<f32>().ok().filter(|value| value.is_finite()).map(|value| format!("{value:.1e}"));
+    write_float(text, -37..39, two_digits, out)
 }
 
 /// Writes a `float8`.
 pub(super) fn write_float8(text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
-    write_float(text, -307, |text| text.parse::<f64>().ok().map(|value| format!("{value:.1e}")), out)
+    let two_digits =
+        |text: &str| text.parse::<f64>().ok().filter(|value| value.is_finite()).map(|value| format!("{value:.1e}"));
+    write_float(text, -307..309, two_digits, out)
 }
 
-/// `subnormal` is the point at or below which a single digit is too coarse: there Java writes the nearest number of
-/// two digits, which `two_digits` gives.
+/// Writes a decimal number of any length as the nearest `float8`.
+pub(super) fn write_double(text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
+    let number = str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
+    let number = number.ok_or(ValueError::Form("a decimal number, NaN or an infinity"))?;
+    if number.is_finite() {
+        return write_float8(format!("{number:e}").as_bytes(), out);
+    }
+    // Also a number beyond the largest one.
+    write_float8(
+        if number.is_nan() {
+            b"NaN"
+        } else if number > 0.0 {
+            b"Infinity"
+        } else {
+            b"-Infinity"
+        },
+        out,
+    )
+}
+
+/// At or below the first of the `points` a single digit is too coarse: there Java writes the nearest number of two
+/// digits, which `two_digits` gives. From the last one on a number may be beyond the largest one.
 fn write_float(
     text: &[u8],
-    subnormal: i64,
-    two_digits: impl FnOnce(&str) -> Option<String>,
+    points: Range<i64>,
+    two_digits: impl Fn(&str) -> Option<String>,
     out: &mut Vec<u8>,
 ) -> Result<(), ValueError> {
     const FORM: ValueError = ValueError::Form("a floating point number");
@@ -44,8 +70,12 @@ fn write_float(
         None => (false, text),
     };
     let mut decimal = parse(magnitude).ok_or(FORM)?;
-    if decimal.length == 1 && decimal.point <= subnormal {
-        let exact = str::from_utf8(magnitude).ok().and_then(two_digits).ok_or(FORM)?;
+    let rounded = |magnitude: &[u8]| str::from_utf8(magnitude).ok().and_then(&two_digits);
+    if decimal.point >= points.end && rounded(magnitude).is_none() {
+        return Err(FORM);
+    }
+    if decimal.length == 1 && decimal.point <= points.start {
+        let exact = rounded(magnitude).ok_or(FORM)?;
         decimal = parse(exact.as_bytes()).ok_or(FORM)?;
     }
     if negative {
@@ -163,7 +193,8 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused() {
-        for text in ["", "-", ".", "1.", ".5", "1e", "1e5.", "--1", "1x", "infinity", "nan", "0x1"] {
+        for text in ["", "-", ".", "1.", ".5", "1e", "1e5.", "--1", "1x", "infinity", "nan", "0x1", "1e309", "-2e1160"]
+        {
             assert!(write_float8(text.as_bytes(), &mut Vec::new()).is_err(), "{text}");
         }
     }

@@ -1,31 +1,47 @@
-//! `hstore` as a string that holds a JSON object.
+//! `hstore` as a JSON object, or as a string that holds one.
 
-use super::ValueError;
 use super::json::{write_inner_string, write_string};
+use super::{HstoreMode, ValueError};
 
 const FORM: ValueError = ValueError::Form("an hstore as \"key\"=>\"value\", \"key\"=>NULL");
 
 /// Writes the pairs in the order in which a Java hash map gives them, as they leave Debezium.
-pub(super) fn write_hstore(text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
+pub(super) fn write_hstore(text: &[u8], mode: HstoreMode, out: &mut Vec<u8>) -> Result<(), ValueError> {
     let text = str::from_utf8(text).map_err(|_| ValueError::Encoding)?;
     let mut pairs = parse(text).ok_or(FORM)?;
     let buckets = buckets(pairs.len());
     pairs.sort_by_key(|(key, _)| java_hash(key) & (buckets - 1));
+    if mode == HstoreMode::Map {
+        return write_object(&pairs, |text, out| write_string(text.as_bytes(), out), out);
+    }
     let mut object = Vec::with_capacity(text.len() + 2);
-    object.push(b'{');
+    let inner = |text: &str, out: &mut Vec<u8>| {
+        write_inner_string(text, out);
+        Ok(())
+    };
+    write_object(&pairs, inner, &mut object)?;
+    write_string(&object, out)
+}
+
+fn write_object(
+    pairs: &[(String, Option<String>)],
+    write: impl Fn(&str, &mut Vec<u8>) -> Result<(), ValueError>,
+    out: &mut Vec<u8>,
+) -> Result<(), ValueError> {
+    out.push(b'{');
     for (index, (key, value)) in pairs.iter().enumerate() {
         if index > 0 {
-            object.push(b',');
+            out.push(b',');
         }
-        write_inner_string(key, &mut object);
-        object.push(b':');
+        write(key, out)?;
+        out.push(b':');
         match value {
-            Some(value) => write_inner_string(value, &mut object),
-            None => object.extend_from_slice(b"null"),
+            Some(value) => write(value, out)?,
+            None => out.extend_from_slice(b"null"),
         }
     }
-    object.push(b'}');
-    write_string(&object, out)
+    out.push(b'}');
+    Ok(())
 }
 
 fn parse(text: &str) -> Option<Vec<(String, Option<String>)>> {
@@ -87,7 +103,7 @@ mod tests {
     #[test]
     fn what_is_no_hstore_is_refused() {
         for text in ["\"a\"", "a=>1", "\"a\"=>\"1\",", "\"a\"=>\"1\", ", "\"a\"=>\"1", "\"a\"=>1", "\"a\"=>NULLx"] {
-            assert!(write_hstore(text.as_bytes(), &mut Vec::new()).is_err(), "{text}");
+            assert!(write_hstore(text.as_bytes(), HstoreMode::Json, &mut Vec::new()).is_err(), "{text}");
         }
     }
 }

@@ -57,12 +57,12 @@ pub enum ColumnType {
     Json,
     /// `date`
     Date,
-    /// `time`
-    Time,
+    /// `time(p)`, with how many digits of the second it may have, 0 to 6.
+    Time(u8),
     /// `timetz`
     TimeTz,
-    /// `timestamp`
-    Timestamp,
+    /// `timestamp(p)`, with how many digits of the second it may have, 0 to 6.
+    Timestamp(u8),
     /// `timestamptz(p)`, with how many digits of the second it is written with, 0 to 6.
     TimestampTz(u8),
     /// `interval`
@@ -160,15 +160,20 @@ fn base(pg: &PgType) -> Option<ColumnType> {
         "bytea" => ColumnType::Bytea,
         "json" | "jsonb" => ColumnType::Json,
         "date" => ColumnType::Date,
-        "time" => ColumnType::Time,
+        "time" => ColumnType::Time(second_digits(pg.modifier)),
         "timetz" => ColumnType::TimeTz,
-        "timestamp" => ColumnType::Timestamp,
-        "timestamptz" => ColumnType::TimestampTz(u8::try_from(pg.modifier).map_or(6, |digits| digits.min(6))),
+        "timestamp" => ColumnType::Timestamp(second_digits(pg.modifier)),
+        "timestamptz" => ColumnType::TimestampTz(second_digits(pg.modifier)),
         "interval" => ColumnType::Interval,
         "bit" | "varbit" if pg.modifier == 1 => ColumnType::Bit,
         "bit" | "varbit" => ColumnType::Bits,
         _ => return None,
     })
+}
+
+/// How many digits of the second a type's modifier asks for; 6 without one.
+fn second_digits(modifier: i32) -> u8 {
+    u8::try_from(modifier).map_or(6, |digits| digits.min(6))
 }
 
 /// The scale in a numeric's modifier: `((precision << 16) | (scale & 0x7ff)) + 4`, the scale in 11 bits with sign.
@@ -194,9 +199,9 @@ impl fmt::Display for ColumnType {
             Self::Bytea => "bytea",
             Self::Json => "json",
             Self::Date => "date",
-            Self::Time => "time",
+            Self::Time(_) => "time",
             Self::TimeTz => "timetz",
-            Self::Timestamp => "timestamp",
+            Self::Timestamp(_) => "timestamp",
             Self::TimestampTz(_) => "timestamptz",
             Self::Interval => "interval",
             Self::Bit | Self::Bits => "bit",

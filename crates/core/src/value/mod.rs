@@ -3,9 +3,9 @@
 //! The text forms are those of a session pinned to `TimeZone=UTC`, `DateStyle=ISO`, `IntervalStyle=postgres`,
 //! `extra_float_digits=3` (or 1, the same since PostgreSQL 12), `bytea_output=hex` and `lc_monetary=C`; pgoutput, COPY
 //! and array elements all use them. The JSON is what Debezium's PostgreSQL connector and Kafka Connect's
-//! `JsonConverter` without schemas write under `decimal.handling.mode=string` and `time.precision.mode=isostring`,
-//! every other mode at its default (`binary.handling.mode=bytes`, `interval.handling.mode=numeric`,
-//! `hstore.handling.mode=json`). `tests/values.json` holds pairs recorded from the real one.
+//! `JsonConverter` without schemas write under the same [`Modes`]. `tests/values.json` holds pairs recorded from the
+//! real one under [`Modes::PLAN`], `tests/modes.json` under every other mode; every difference stands in the snapshot of
+//! `tests/modes.rs`.
 //!
 //! Where the real one loses a value, this does not:
 //!
@@ -26,16 +26,22 @@
 
 mod array;
 mod binary;
+mod decimal;
+mod epoch;
 mod fallback;
 mod float;
 mod hstore;
 mod interval;
 pub(crate) mod json;
 mod kind;
+mod modes;
 mod number;
 mod time;
 
+use epoch::Unit;
 pub use fallback::{write_fallback, write_unchanged};
+pub use modes::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, Modes, TimeMode};
+
 pub use kind::{ColumnType, PgType, UnsupportedType, resolve};
 
 /// What stands for a TOASTed value that an update left alone.
@@ -53,6 +59,9 @@ pub enum ValueError {
     /// The row image has more or fewer cells than the relation has columns.
     #[error("the row image and the relation differ in their number of columns")]
     Width,
+    /// A value that the connector's mode has no form for.
+    #[error("{0}: another mode of the connector has a form for it")]
+    Mode(&'static str),
     /// An array of two or more dimensions.
     #[error("the array has more than one dimension")]
     Dimensions,
@@ -60,25 +69,44 @@ pub enum ValueError {
 
 /// Writes a value as JSON. On an error `out` may hold a part of it.
 #[inline]
-pub fn write_value(kind: &ColumnType, text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
+pub fn write_value(kind: &ColumnType, modes: Modes, text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
     match kind {
         ColumnType::Text | ColumnType::Uuid | ColumnType::Json => json::write_string(text, out),
         ColumnType::Int2 | ColumnType::Int4 | ColumnType::Int8 | ColumnType::Oid => number::write_integer(text, out),
         ColumnType::Bool => number::write_bool(text, out),
         ColumnType::Float4 => float::write_float4(text, out),
         ColumnType::Float8 => float::write_float8(text, out),
-        ColumnType::Numeric(_) => number::write_numeric(text, out),
-        ColumnType::Money => number::write_money(text, out),
-        ColumnType::Bytea => binary::write_bytea(text, out),
-        ColumnType::Date => time::write_date(text, out),
-        ColumnType::Time => time::write_time(text, out),
+        ColumnType::Numeric(scale) => match (modes.decimal, scale) {
+            (DecimalMode::String, _) => number::write_numeric(text, out),
+            (DecimalMode::Double, _) => float::write_double(text, out),
+            (DecimalMode::Precise, Some(scale)) => decimal::write_scaled(text, usize::from(*scale), out),
+            (DecimalMode::Precise, None) => decimal::write_variable(text, out),
+        },
+        ColumnType::Money => match modes.decimal {
+            DecimalMode::String => number::write_money(text, out),
+            DecimalMode::Double => float::write_double(&number::amount(text)?, out),
+            DecimalMode::Precise => decimal::write_money(text, out),
+        },
+        ColumnType::Bytea => binary::write_bytea(text, modes.binary, out),
+        ColumnType::Date if modes.time == TimeMode::Isostring => time::write_date(text, out),
+        ColumnType::Date => epoch::write_date(text, out),
+        ColumnType::Time(digits) => match Unit::of(modes.time, *digits, true) {
+            Some(unit) => epoch::write_time(text, unit, out),
+            None => time::write_time(text, out),
+        },
         ColumnType::TimeTz => time::write_timetz(text, out),
-        ColumnType::Timestamp => time::write_timestamp(text, out),
+        ColumnType::Timestamp(digits) => match Unit::of(modes.time, *digits, false) {
+            Some(unit) => epoch::write_timestamp(text, unit, out),
+            None => time::write_timestamp(text, out),
+        },
         ColumnType::TimestampTz(digits) => time::write_timestamptz(text, *digits, out),
-        ColumnType::Interval => interval::write_interval(text, out),
+        ColumnType::Interval => match modes.interval {
+            IntervalMode::Numeric => interval::write_interval(text, out),
+            IntervalMode::String => interval::write_interval_parts(text, out),
+        },
         ColumnType::Bit => binary::write_bit(text, out),
         ColumnType::Bits => binary::write_bits(text, out),
-        ColumnType::Hstore => hstore::write_hstore(text, out),
-        ColumnType::Array(element) => array::write_array(element, text, out),
+        ColumnType::Hstore => hstore::write_hstore(text, modes.hstore, out),
+        ColumnType::Array(element) => array::write_array(element, modes, text, out),
     }
 }

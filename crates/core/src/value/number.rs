@@ -39,7 +39,7 @@ pub(super) fn write_numeric(text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueE
     Ok(())
 }
 
-fn is_decimal(text: &[u8]) -> bool {
+pub(super) fn is_decimal(text: &[u8]) -> bool {
     let number = text.strip_prefix(b"-").unwrap_or(text);
     let mut points = 0;
     let digits = number.iter().all(|byte| {
@@ -51,18 +51,23 @@ fn is_decimal(text: &[u8]) -> bool {
 
 /// An amount as `lc_monetary=C` writes it, `-$1,234.56`, as a string without currency and grouping.
 pub(super) fn write_money(text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
+    out.push(b'"');
+    out.extend_from_slice(&amount(text)?);
+    out.push(b'"');
+    Ok(())
+}
+
+/// An amount without currency and grouping, as `-1234.56`.
+pub(super) fn amount(text: &[u8]) -> Result<Vec<u8>, ValueError> {
     let (minus, amount): (&[u8], _) = match text.strip_prefix(b"-") {
         Some(amount) => (b"-", amount),
         None => (b"", text),
     };
     let amount = amount.strip_prefix(b"$").ok_or(ValueError::Form("an amount as -$1,234.56 (lc_monetary=C)"))?;
-    out.push(b'"');
-    let from = out.len();
-    out.extend_from_slice(minus);
-    out.extend(amount.iter().filter(|byte| **byte != b','));
-    if !is_decimal(&out[from..]) {
+    let digits = amount.iter().filter(|byte| **byte != b',');
+    let plain: Vec<u8> = minus.iter().chain(digits).copied().collect();
+    if !is_decimal(&plain) {
         return Err(ValueError::Form("an amount as -$1,234.56 (lc_monetary=C)"));
     }
-    out.push(b'"');
-    Ok(())
+    Ok(plain)
 }

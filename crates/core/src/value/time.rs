@@ -1,14 +1,14 @@
-//! Dates and times in ISO 8601, UTC, as `time.precision.mode=isostring` has them.
+//! Dates and times in ISO 8601, UTC, as `time.precision.mode=isostring` has them; `timetz` and `timestamptz` in every mode.
 //!
 //! Years before 1 are written in the proleptic way (1 BC is `0000`, 44 BC is `-0043`), years above 9999 with a plus.
 
 use super::ValueError;
 use super::json::write_digits;
 
-const DATE: ValueError = ValueError::Form("a date as 2024-02-29, perhaps with BC");
-const TIME: ValueError = ValueError::Form("a time as 12:34:56.789");
+pub(super) const DATE: ValueError = ValueError::Form("a date as 2024-02-29, perhaps with BC");
+pub(super) const TIME: ValueError = ValueError::Form("a time as 12:34:56.789");
 const TIMETZ: ValueError = ValueError::Form("a time with an offset as 12:34:56.789+02");
-const TIMESTAMP: ValueError = ValueError::Form("a timestamp as 2024-02-29 12:34:56.789, perhaps with BC");
+pub(super) const TIMESTAMP: ValueError = ValueError::Form("a timestamp as 2024-02-29 12:34:56.789, perhaps with BC");
 const TIMESTAMPTZ: ValueError = ValueError::Form("a timestamp as 2024-02-29 12:34:56.789+00 (TimeZone=UTC)");
 
 /// `date`. The infinities are the days that Debezium streams for them.
@@ -108,14 +108,14 @@ pub(super) fn write_timestamptz(text: &[u8], digits: u8, out: &mut Vec<u8>) -> R
     Ok(())
 }
 
-fn split_era(text: &[u8]) -> (&[u8], bool) {
+pub(super) fn split_era(text: &[u8]) -> (&[u8], bool) {
     match text.strip_suffix(b" BC") {
         Some(text) => (text, true),
         None => (text, false),
     }
 }
 
-fn split_at_byte(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+pub(super) fn split_at_byte(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
     let at = text.iter().position(|found| *found == byte)?;
     Some((&text[..at], &text[at + 1..]))
 }
@@ -146,7 +146,7 @@ fn push_date(date: &[u8], before_christ: bool, out: &mut Vec<u8>) -> Option<()> 
 }
 
 /// Reads a number of 1 to 18 digits.
-fn number(digits: &[u8]) -> Option<u64> {
+pub(super) fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 18 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -154,17 +154,17 @@ fn number(digits: &[u8]) -> Option<u64> {
 }
 
 /// A time of day.
-struct Clock<'a> {
-    hour: u64,
-    minute: u64,
-    second: u64,
-    /// The digits after the point.
-    fraction: &'a [u8],
+pub(super) struct Clock<'a> {
+    pub(super) hour: u64,
+    pub(super) minute: u64,
+    pub(super) second: u64,
+    /// The digits after the point, 6 at most.
+    pub(super) fraction: &'a [u8],
 }
 
 impl<'a> Clock<'a> {
     /// Reads `hours:minutes:seconds[.fraction]`; 24:00:00 is 00:00:00.
-    fn parse(text: &'a [u8]) -> Option<Self> {
+    pub(super) fn parse(text: &'a [u8]) -> Option<Self> {
         let (clock, fraction) = match split_at_byte(text, b'.') {
             Some((clock, fraction)) => (clock, fraction),
             None => (text, [].as_slice()),

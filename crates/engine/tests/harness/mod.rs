@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use datapipe_core::envelope::EnvelopeSettings;
 use datapipe_core::object::CutLimits;
 use datapipe_core::port::PortError;
+use datapipe_core::value::Modes;
 use datapipe_engine::capture::{self, CaptureSettings, Diverted, SnapshotMode};
 use datapipe_engine::deliver::{self, DeliverSettings};
 use datapipe_engine::gauges::{CaptureGauges, DeliverGauges};
@@ -53,6 +54,7 @@ impl Subject for Engine {
                 database: "shop".to_owned(),
                 data_topic: "cdc.public.users".to_owned(),
                 tombstones_on_delete: true,
+                modes: Modes::PLAN,
             },
             dead_letter_topic: Some("connect-dlq-users".to_owned()),
             offsets_topic: "connect-offsets-users".to_owned(),

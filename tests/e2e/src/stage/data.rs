@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use datapipe_core::value::Modes;
 use datapipe_postgres::{SourceSpec, TableRows};
 use datapipe_reconcile::{Report, TupleRows, reconcile};
 use flate2::read::MultiGzDecoder;
@@ -49,7 +50,7 @@ impl Stage {
     async fn compare(&self, table: &str) -> Report {
         let (names, server) = (names(table), clients::postgres(&self.servers.stack).unwrap());
         let spec = SourceSpec::new(server, "public", table, &names.slot, &names.publication);
-        let mut rows = TupleRows::new(TableRows::open(&spec).await.unwrap());
+        let mut rows = TupleRows::new(TableRows::open(&spec).await.unwrap(), Modes::PLAN);
         let scope = rows.scope(&names.data_topic);
         reconcile(&clients::store(&self.servers.stack, BUCKET), &mut rows, &scope).await.unwrap()
     }

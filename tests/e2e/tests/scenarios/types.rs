@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use datapipe_core::value::{resolve, write_value};
+use datapipe_core::value::{Modes, resolve, write_value};
 use datapipe_e2e::recorded::{Recorded, definitions, quoted, types};
 use datapipe_e2e::stage::{PG15, PG18, Stage};
 use serde_json::Value;
@@ -14,7 +14,7 @@ fn served() -> Vec<Recorded> {
     for recorded in &mut types {
         // Arrays of two dimensions go to the dead letter queue, which has a test of its own.
         let kind = resolve(&recorded.pg).unwrap();
-        recorded.cases.retain(|(text, _)| write_value(&kind, text.as_bytes(), &mut Vec::new()).is_ok());
+        recorded.cases.retain(|(text, _)| write_value(&kind, Modes::PLAN, text.as_bytes(), &mut Vec::new()).is_ok());
     }
     types
 }
@@ -74,7 +74,7 @@ async fn every_type(postgres: datapipe_embedded::PostgresSource) {
             }
             // What is deliberately other than recorded has its form in the tests of the forms.
             let mut ours = Vec::new();
-            write_value(&resolve(&recorded.pg).unwrap(), text.as_bytes(), &mut ours).unwrap();
+            write_value(&resolve(&recorded.pg).unwrap(), Modes::PLAN, text.as_bytes(), &mut ours).unwrap();
             assert_eq!(*found, serde_json::from_slice::<Value>(&ours).unwrap(), "{} {text}", recorded.sql);
             differing.insert((recorded.sql.clone(), text.clone()));
         }

@@ -44,9 +44,9 @@ fn mode_of(kind: &ColumnType) -> Option<usize> {
         ColumnType::Array(element) => mode_of(element),
         ColumnType::Numeric(_) | ColumnType::Money => Some(0),
         ColumnType::Date
-        | ColumnType::Time
+        | ColumnType::Time(_)
         | ColumnType::TimeTz
-        | ColumnType::Timestamp
+        | ColumnType::Timestamp(_)
         | ColumnType::TimestampTz(_) => Some(1),
         ColumnType::Interval => Some(2),
         ColumnType::Bytea | ColumnType::Bit | ColumnType::Bits => Some(3),
