@@ -46,7 +46,7 @@ fn main() {
     let transaction =
         TransactionInfo { xid: 4347, commit: Lsn(59_356_168), commit_time_us, last_commit: Lsn(59_355_000) };
     let mut encoder = Encoder::new(EnvelopeSettings {
-        version: "3.6.3.Final".to_owned(),
+        version: "3.7.0.Final".to_owned(),
         server_name: "cdc".to_owned(),
         database: "shop".to_owned(),
         data_topic: "cdc.public.users".to_owned(),

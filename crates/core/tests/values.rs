@@ -45,7 +45,7 @@ const DIFFERING: &[(&str, &str, Option<&str>)] = &[
     ("d_int[]", "{1,2}", Some("[1,2]")),
     ("d_text[]", "{a}", Some(r#"["a"]"#)),
     ("date[]", r#"{"0001-01-01 BC"}"#, Some(r#"["0000-01-01Z"]"#)),
-    ("date[]", "{infinity,-infinity}", Some(r#"["-5877611-06-21Z","-5877611-06-22Z"]"#)),
+    ("date[]", "{infinity,-infinity}", Some(r#"["+5877611-06-21Z","-5877611-06-22Z"]"#)),
     ("int4[]", "[2:2][3:4]={{1,2}}", None),
     ("int4[]", "{{1,2},{3,4}}", None),
     ("interval[]", r#"{"1 day"}"#, Some("[86400000000]")),

@@ -25,7 +25,7 @@ use crate::{Backoff, WorkerSettings};
 use datapipe_core::port::connect::State;
 
 /// The version that `source.version` carries: the Debezium whose records these are equal to.
-pub(crate) const DEBEZIUM_VERSION: &str = "3.6.3.Final";
+pub(crate) const DEBEZIUM_VERSION: &str = "3.7.0.Final";
 /// A log transaction is committed at the latest at this size, so that readers and memory are not kept waiting.
 const TRANSACTION_BYTES_MAX: usize = 8 << 20;
 /// Bytes of compressed content of an open object in memory; above, it goes to a file.

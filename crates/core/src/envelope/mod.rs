@@ -1,7 +1,7 @@
 //! The form of a change in the log: Debezium's envelope as Kafka Connect's JSON converter without schemas writes it.
 //!
-//! Field order, header names and every quirk are those of version 3.6 (`tests/envelope.json` holds what the real one
-//! wrote for the same replication messages):
+//! Field order, header names and every quirk are those of versions 3.6 and 3.7 (`tests/envelope.json` holds what the real
+//! one wrote for the same replication messages):
 //!
 //! * an update that changes the key becomes a delete of the old key, its tombstone, and a create of the new one; the
 //!   old key is read from the old image, so under a replica identity that lacks key columns it holds their zeros;

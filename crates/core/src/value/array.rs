@@ -1,7 +1,7 @@
 //! One-dimensional arrays.
 
 use super::epoch::{self, Unit};
-use super::time::{write_time_element, write_timetz_element};
+use super::time::write_time_element;
 use super::{ColumnType, Modes, ValueError, write_value};
 
 /// Writes one element's text.
@@ -93,7 +93,6 @@ fn write_element(element: &ColumnType, modes: Modes, value: &[u8], out: &mut Vec
             Some(unit) => epoch::write_time_element(value, unit, out),
             None => write_time_element(value, out),
         },
-        ColumnType::TimeTz => write_timetz_element(value, out),
         _ => write_value(element, modes, value, out),
     }
 }

@@ -20,9 +20,8 @@
 //! | `timetz` with seconds in its offset | the connector stops | the value |
 //! | arrays of two dimensions or more | nulls or object identities | refused, with words |
 //!
-//! These are the forms of version 3.6. Of those, 3.7 changed infinite dates and timestamps, 24:00:00 in `timetz`, and
-//! no longer cuts the elements of `timetz[]` to seconds. Floating point numbers have the digits that JDK 19 and later
-//! give them.
+//! These are the forms of version 3.7. In 3.6 infinite dates and timestamps and 24:00:00 in `timetz` were others, and the
+//! elements of `timetz[]` were cut to seconds. Floating point numbers have the digits that JDK 19 and later give them.
 
 mod array;
 mod binary;

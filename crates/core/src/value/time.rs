@@ -14,7 +14,7 @@ const TIMESTAMPTZ: ValueError = ValueError::Form("a timestamp as 2024-02-29 12:3
 /// `date`. The infinities are the days that Debezium streams for them.
 pub(super) fn write_date(text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
     match text {
-        b"infinity" => out.extend_from_slice(b"\"-5877611-06-21Z\""),
+        b"infinity" => out.extend_from_slice(b"\"+5877611-06-21Z\""),
         b"-infinity" => out.extend_from_slice(b"\"-5877611-06-22Z\""),
         _ => {
             let (date, before_christ) = split_era(text);
@@ -47,8 +47,12 @@ pub(super) fn write_time_element(text: &[u8], out: &mut Vec<u8>) -> Result<(), V
     Ok(())
 }
 
-/// `timetz`, moved to UTC.
+/// `timetz`, moved to UTC. The end of the day stays what it is where nothing is moved, as in the real one.
 pub(super) fn write_timetz(text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
+    if text == b"24:00:00+00" {
+        out.extend_from_slice(b"\"24:00:00Z\"");
+        return Ok(());
+    }
     let clock = parse_timetz(text).ok_or(TIMETZ)?;
     out.push(b'"');
     clock.push(out);
@@ -56,20 +60,11 @@ pub(super) fn write_timetz(text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueEr
     Ok(())
 }
 
-/// An element of `timetz[]`: cut to seconds, as the real one does.
-pub(super) fn write_timetz_element(text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
-    let clock = parse_timetz(text).ok_or(TIMETZ)?;
-    out.push(b'"');
-    Clock { fraction: &[], ..clock }.push(out);
-    out.extend_from_slice(b"Z\"");
-    Ok(())
-}
-
 /// `timestamp`. The infinities are the moments that Debezium writes for them.
 pub(super) fn write_timestamp(text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
     match text {
-        b"infinity" => out.extend_from_slice(b"\"+294247-01-10T04:00:25.2Z\""),
-        b"-infinity" => out.extend_from_slice(b"\"-290308-12-21T19:59:27.6Z\""),
+        b"infinity" => out.extend_from_slice(b"\"+292278994-08-16T23:00:00Z\""),
+        b"-infinity" => out.extend_from_slice(b"\"-292275055-05-16T23:00:00Z\""),
         _ => {
             let (text, before_christ) = split_era(text);
             let (date, time) = split_at_byte(text, b' ').ok_or(TIMESTAMP)?;
