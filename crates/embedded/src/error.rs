@@ -11,16 +11,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A program that can't be brought along is not installed, or is too old.
-    #[error("{program} is missing: {reason}")]
-    MissingProgram {
-        /// The program or package, for instance `JDK 17 or later`.
-        program: &'static str,
-        /// What was looked for and what was found.
-        reason: String,
-        /// The command that installs it.
-        install: &'static str,
-    },
+    /// Programs that can't be brought along are not installed, or too old; all of them at once.
+    #[error("{}", missing(.0))]
+    MissingPrograms(Vec<MissingProgram>),
     /// Nothing is published for this operating system and processor.
     #[error("no {what} for {platform}")]
     UnsupportedPlatform {
@@ -112,11 +105,37 @@ pub enum Error {
     },
 }
 
+/// A program that can't be brought along.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingProgram {
+    /// The program, for instance `Java 17 or later`.
+    pub program: &'static str,
+    /// What was looked for and what was found.
+    pub reason: String,
+    /// The package that has it.
+    pub package: &'static str,
+}
+
+#[cfg(target_os = "macos")]
+const INSTALLER: &str = "brew install";
+#[cfg(not(target_os = "macos"))]
+const INSTALLER: &str = "apt-get install";
+
+fn missing(programs: &[MissingProgram]) -> String {
+    let told = programs.iter().map(|MissingProgram { program, reason, .. }| format!("{program} is missing: {reason}"));
+    told.collect::<Vec<_>>().join("; ")
+}
+
+fn install(programs: &[MissingProgram]) -> String {
+    let packages: Vec<&str> = programs.iter().map(|program| program.package).collect();
+    format!("install it: {INSTALLER} {} (or your system's package of the same)", packages.join(" "))
+}
+
 impl Error {
     /// What a person can do about it.
     pub fn hint(&self) -> String {
         match self {
-            Self::MissingProgram { install, .. } => format!("install it: {install}"),
+            Self::MissingPrograms(programs) => install(programs),
             Self::UnsupportedPlatform { .. } => {
                 "install PostgreSQL 14 or later yourself, or use servers that exist".to_owned()
             }

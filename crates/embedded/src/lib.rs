@@ -46,7 +46,7 @@ mod watchdog;
 
 pub use artifacts::Cache;
 pub use connect::{CONNECT_VERSION, ConnectOptions, ConnectWorker, Debezium};
-pub use error::{Error, Result};
+pub use error::{Error, MissingProgram, Result};
 pub use kafka::{KAFKA_VERSION, Kafka, KafkaOptions};
 pub use postgres::{Postgres, PostgresOptions, PostgresSource, Shutdown};
 pub use progress::Progress;

@@ -3,18 +3,15 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::error::MissingProgram;
 use crate::{Error, Result};
 
 const JAVA_MAJOR_MIN: u32 = 17;
 
 #[cfg(target_os = "macos")]
-const INSTALL_JAVA: &str = "brew install openjdk@17";
+const JAVA_PACKAGE: &str = "openjdk@17";
 #[cfg(not(target_os = "macos"))]
-const INSTALL_JAVA: &str = "apt-get install openjdk-17-jre-headless (or your system's package of JDK 17 or later)";
-#[cfg(target_os = "macos")]
-const INSTALL_MAVEN: &str = "brew install maven";
-#[cfg(not(target_os = "macos"))]
-const INSTALL_MAVEN: &str = "apt-get install maven (or your system's package of Maven 3.6 or later)";
+const JAVA_PACKAGE: &str = "openjdk-17-jre-headless";
 
 /// A Java that will do.
 #[derive(Debug, Clone)]
@@ -24,13 +21,29 @@ pub(crate) struct Java {
     pub(crate) version: String,
 }
 
+/// Everything that a start needs is there: Java, and Maven if something must be fetched.
+pub(crate) fn check(fetches: bool) -> Result<()> {
+    let missing = [find_java().err(), fetches.then(find_maven).and_then(Result::err)];
+    let missing: Vec<_> = missing.into_iter().flatten().collect();
+    if missing.is_empty() { Ok(()) } else { Err(Error::MissingPrograms(missing)) }
+}
+
 /// The `java` program of `JAVA_HOME`, else of `PATH`, if its version will do.
 pub(crate) fn java() -> Result<Java> {
+    find_java().map_err(|missing| Error::MissingPrograms(vec![missing]))
+}
+
+/// Maven is there. Only asked when something must be fetched.
+pub(crate) fn maven() -> Result<()> {
+    find_maven().map_err(|missing| Error::MissingPrograms(vec![missing]))
+}
+
+fn find_java() -> Result<Java, MissingProgram> {
     let program = std::env::var_os("JAVA_HOME")
         .map(|home| PathBuf::from(home).join("bin/java"))
         .filter(|java| java.exists())
         .unwrap_or_else(|| PathBuf::from("java"));
-    let missing = |reason: String| Error::MissingProgram { program: "Java 17 or later", reason, install: INSTALL_JAVA };
+    let missing = |reason: String| MissingProgram { program: "Java 17 or later", reason, package: JAVA_PACKAGE };
     let output = Command::new(&program)
         .arg("-version")
         .output()
@@ -45,18 +58,13 @@ pub(crate) fn java() -> Result<Java> {
     }
 }
 
-/// Maven is there. Only asked when something must be fetched.
-pub(crate) fn maven() -> Result<()> {
-    let found = Command::new("mvn").arg("--version").output();
-    match found {
+fn find_maven() -> Result<(), MissingProgram> {
+    let missing = |reason: String| MissingProgram { program: "Maven", reason, package: "maven" };
+    match Command::new("mvn").arg("--version").output() {
         Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(no_maven(format!("`mvn --version` ended with {}", output.status))),
-        Err(error) => Err(no_maven(format!("`mvn` did not run: {error}"))),
+        Ok(output) => Err(missing(format!("`mvn --version` ended with {}", output.status))),
+        Err(error) => Err(missing(format!("`mvn` did not run: {error}"))),
     }
-}
-
-fn no_maven(reason: String) -> Error {
-    Error::MissingProgram { program: "Maven", reason, install: INSTALL_MAVEN }
 }
 
 /// The major version in Java's own: `1.8.0_392` is 8, `17.0.15` is 17.

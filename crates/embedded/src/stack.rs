@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::kafka::{self, Kafka, KafkaOptions};
 use crate::postgres::{self, Postgres, PostgresOptions, PostgresSource, Shutdown};
 use crate::s3::S3Server;
-use crate::{Cache, Error, Progress, Result, blocking};
+use crate::{Cache, Error, Progress, Result, blocking, requirements};
 
 /// What is made in the stack's folder; nothing else there is touched.
 const PARTS: [&str; 3] = [POSTGRES, KAFKA, S3];
@@ -70,9 +70,16 @@ impl StackBuilder {
         self
     }
 
-    /// Starts the three servers, PostgreSQL and Kafka side by side. What an earlier owner left running in the folder is
+    /// Starts the three servers, PostgreSQL and Kafka side by side, once all that they need is found to be installed.
+    /// What an earlier owner left running in the folder is
     /// ended first; data that is there is used on.
     pub async fn start(self) -> Result<Stack> {
+        let fetches = (self.postgres.clone(), self.cache.clone());
+        blocking::run("look for what is needed", move || {
+            let (postgres, cache) = fetches;
+            requirements::check(Kafka::fetches(&cache) || Postgres::fetches(&postgres, &cache))
+        })
+        .await?;
         let lock = lock(&self.root)?;
         let [postgres, kafka, s3] = PARTS.map(|part| self.root.join(part));
         let (postgres, kafka, s3) = tokio::join!(

@@ -32,6 +32,11 @@ impl Cache {
         &self.root
     }
 
+    /// Whether the folder `name` is there, and complete then.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.root.join(name).exists()
+    }
+
     /// The folder `name`. `fill` gets a folder and whether it is new (empty): then it fills it, and in any case checks
     /// it. A new folder takes its name only after `fill` has succeeded, so a crash leaves nothing half done. Processes
     /// that want the same cache at the same time wait for each other.

@@ -64,12 +64,16 @@ impl PostgresBuild {
             platform: format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH),
         })
     }
+
+    /// Its folder in the cache.
+    pub(crate) fn folder(self) -> String {
+        format!("postgres-{}-{}", self.version, self.platform)
+    }
 }
 
 /// The folder with `bin`, `lib` and `share`, fetched and unpacked on first use.
 pub(crate) fn postgres(cache: &Cache, build: PostgresBuild, progress: &Progress) -> Result<PathBuf> {
-    let name = format!("postgres-{}-{}", build.version, build.platform);
-    cache.folder(&name, |folder, is_new| {
+    cache.folder(&build.folder(), |folder, is_new| {
         let archive = folder.join(ARCHIVE);
         if is_new {
             progress.line(&format!("fetching PostgreSQL {} for {} with Maven, once", build.version, build.platform));

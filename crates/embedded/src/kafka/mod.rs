@@ -112,6 +112,11 @@ impl Kafka {
         Ok((Self { folder, state, program: Some(program), process: None }, fresh))
     }
 
+    /// Whether a start would have to fetch anything.
+    pub(crate) fn fetches(cache: &Cache) -> bool {
+        !cache.has(JarSet::KafkaBroker.name())
+    }
+
     /// Takes over a running broker. With `guard`, it ends with this process as a started one does.
     pub(crate) fn attach(folder: &Path, guard: bool) -> Result<Self> {
         let not_running = |reason: &str| Error::NotRunning { root: folder.to_owned(), reason: reason.to_owned() };

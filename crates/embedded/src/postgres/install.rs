@@ -7,6 +7,7 @@ use std::process::Command;
 use super::PostgresSource;
 use super::account::{self, Account};
 use crate::artifacts::{self, Cache, PostgresBuild};
+use crate::error::MissingProgram;
 use crate::{Error, Progress, Result};
 
 /// Logical decoding of what is needed here exists from this version on.
@@ -14,9 +15,9 @@ const MAJOR_MIN: u32 = 14;
 /// Major version of the fetched binaries.
 const BINARIES_MAJOR: u32 = 18;
 #[cfg(target_os = "macos")]
-const INSTALL: &str = "brew install postgresql@17";
+const PACKAGE: &str = "postgresql@17";
 #[cfg(not(target_os = "macos"))]
-const INSTALL: &str = "apt-get install postgresql (or your system's package of PostgreSQL 14 or later)";
+const PACKAGE: &str = "postgresql";
 
 /// The programs of one PostgreSQL version.
 #[derive(Debug, Clone)]
@@ -35,13 +36,23 @@ pub(crate) fn find(
     let fetched = || fetch(cache, account, progress);
     match source {
         PostgresSource::Auto => installed(MAJOR_MIN).map_or_else(fetched, Ok),
-        PostgresSource::Installed { major_min } => installed(major_min).ok_or_else(|| Error::MissingProgram {
-            program: "PostgreSQL",
-            reason: format!("no installed server of version {major_min} or later was found"),
-            install: INSTALL,
+        PostgresSource::Installed { major_min } => installed(major_min).ok_or_else(|| {
+            let reason = format!("no installed server of version {major_min} or later was found");
+            Error::MissingPrograms(vec![MissingProgram { program: "PostgreSQL", reason, package: PACKAGE }])
         }),
         PostgresSource::Binaries => fetched(),
     }
+}
+
+/// Whether a start would have to fetch the binaries.
+pub(crate) fn fetches(source: PostgresSource, cache: &Cache, account: Option<Account>) -> bool {
+    let wanted = match source {
+        PostgresSource::Auto => installed(MAJOR_MIN).is_none(),
+        PostgresSource::Installed { .. } => false,
+        PostgresSource::Binaries => true,
+    };
+    let cache = account::reachable_cache(cache, account);
+    wanted && !PostgresBuild::for_this_machine().is_ok_and(|build| cache.has(&build.folder()))
 }
 
 /// The first fitting server: `PATH` first, then the newest in the usual folders.

@@ -126,6 +126,11 @@ impl Postgres {
         Ok((Self { home, account, install, state, process: None }, fresh))
     }
 
+    /// Whether a start with these options would have to fetch anything.
+    pub(crate) fn fetches(options: &PostgresOptions, cache: &Cache) -> bool {
+        install::fetches(options.source, cache, Account::for_server())
+    }
+
     /// Takes over a running server. With `guard`, it ends with this process as a started one does.
     pub(crate) fn attach(folder: &Path, guard: bool) -> Result<Self> {
         let not_running = |reason: &str| Error::NotRunning { root: folder.to_owned(), reason: reason.to_owned() };
