@@ -61,7 +61,7 @@ pub(crate) enum Output {
 
 const EXIT_CODES: &str = "Exit codes: 0 done, or stopped in order by a signal; 1 something is wrong; 64 wrong command \
                           line; 69 a server or program is missing; 70 defect; 78 wrong settings, nothing was \
-                          started.\n\
+                          started; 130 interrupted.\n\
                           Log lines go to standard error: DATAPIPE_LOG=debug shows more.";
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -93,7 +93,10 @@ pub(crate) struct DemoArguments {
     /// Leave everything up at the end, until Ctrl-C
     #[arg(long)]
     pub(crate) keep: bool,
-    /// Where everything lies; it is kept [default: a temporary folder, thrown away]
+    /// A new folder for everything; it is kept [default: a temporary folder, thrown away]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
+    /// The REST port of the first table; the other three follow
+    #[arg(long, value_name = "PORT", default_value_t = 8083, value_parser = clap::value_parser!(u16).range(1024..=65_532))]
+    pub(crate) port: u16,
 }

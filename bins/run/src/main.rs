@@ -4,6 +4,8 @@ mod adapters;
 mod cli;
 mod demo;
 mod plan;
+mod ports;
+mod preflight;
 mod serve;
 mod start;
 

@@ -26,7 +26,7 @@ pub(crate) fn start(arguments: &StartArguments) -> Exit {
                 report::print(&report::problems("the pipelines cannot start; nothing was changed", &problems));
                 Exit::Unavailable
             }
-            Err(error @ StartError::Step(_)) => {
+            Err(StartError::Step(error)) => {
                 report::print(&report::error(&error));
                 Exit::Failed
             }
@@ -41,13 +41,19 @@ pub(crate) fn demo(arguments: &DemoArguments) -> Exit {
         span: arguments.span.0,
         keep: arguments.keep,
         folder: arguments.dir.clone(),
+        port: arguments.port,
     };
     with_runtime(async |stop| match demo::run(&options, &stop).await {
         Ok(true) => Exit::Healthy,
         Ok(false) => Exit::Failed,
+        Err(DemoError::Interrupted) => Exit::Interrupted,
         Err(error) => {
-            report::print(&report::error(&error));
-            if matches!(error, DemoError::Stack { .. }) { Exit::Unavailable } else { Exit::Failed }
+            let fix = error.hint().map_or_else(String::new, |hint| format!("  fix: {hint}\n"));
+            report::print(&format!("{}{fix}", report::error(&error)));
+            match error {
+                DemoError::Stack(_) | DemoError::Port { .. } | DemoError::Used { .. } => Exit::Unavailable,
+                _ => Exit::Failed,
+            }
         }
     })
 }

@@ -9,22 +9,18 @@ use datapipe_boot::{SystemClock, secrets};
 use datapipe_core::connector::{SinkConfig, SourceConfig};
 use datapipe_core::plan::{PipelinePlan, Plan, Problem, Problems};
 use datapipe_core::port::connect::ConnectStore as _;
-use datapipe_core::port::store::ObjectStore as _;
 use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_core::secret::SecretRef;
 use datapipe_core::settings::Role;
 use datapipe_kafka::KafkaConfig;
 use datapipe_kafka::topics::{self, TopicSpec};
-use datapipe_postgres::preflight::Expected;
 use datapipe_postgres::publication::ensure_publication;
 use datapipe_worker::{Worker, WorkerSettings};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::adapters::{Keys, Real, connect_store, source_spec, store};
-
-/// Where the store's conditional writes are tried out, outside of every table's folder.
-const PROBE_PREFIX: &str = "_datapipe/";
+use crate::adapters::{Real, connect_store, source_spec};
+use crate::preflight;
 
 /// What keeps a start from happening.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +29,7 @@ pub(crate) enum StartError {
     #[error("{0}")]
     Preflight(Problems),
     /// A step that changes something failed.
-    #[error("{}", .0.report())]
+    #[error(transparent)]
     Step(PortError),
 }
 
@@ -67,7 +63,7 @@ pub(crate) async fn run(plan: &Plan, stop: &CancellationToken) -> Result<(), Sta
 /// Looks at everything, then makes what is missing.
 async fn prepare(plan: &Plan) -> Result<KafkaConfig, StartError> {
     let kafka = kafka_config(plan)?;
-    preflight(plan, &kafka).await?;
+    preflight::look(plan, &kafka).await.map_err(StartError::Preflight)?;
     make_folder(&plan.run.data_dir)?;
     ensure(plan, &kafka).await?;
     put_all_connectors(plan, &kafka).await?;
@@ -78,13 +74,18 @@ fn worker(plan: &Plan, pipeline: &PipelinePlan, kafka: &KafkaConfig) -> Worker {
     let names = &pipeline.names;
     let settings = WorkerSettings {
         slug: names.slug.clone(),
-        listen: SocketAddr::new(plan.run.listen, pipeline.port),
+        listen: listen(plan, pipeline),
         group: names.group.clone(),
         offsets_topic: names.offsets_topic.clone(),
         spool_folder: plan.run.data_dir.clone(),
         drain_max: plan.run.drain_timeout.0,
     };
     Worker::new(settings, Arc::new(Real::new(names.clone(), kafka.clone())), Arc::new(SystemClock))
+}
+
+/// Where a table's REST interface answers.
+pub(crate) fn listen(plan: &Plan, pipeline: &PipelinePlan) -> SocketAddr {
+    SocketAddr::new(plan.run.listen, pipeline.port)
 }
 
 /// The Kafka clients' configuration, secrets resolved.
@@ -113,89 +114,12 @@ fn kafka_config(plan: &Plan) -> Result<KafkaConfig, StartError> {
     }
 }
 
-/// Looks at every system; all problems at once, nothing changed but the probe object in the bucket. The systems are
-/// looked at side by side: one that is away is waited for.
-async fn preflight(plan: &Plan, kafka: &KafkaConfig) -> Result<(), StartError> {
-    let mut problems = Vec::new();
-    let mut expected = Vec::new();
-    for pipeline in &plan.tables {
-        for connector in &pipeline.connectors {
-            if let Some(why) = datapipe_worker::refusal(&connector.config) {
-                let object = format!("connector {}", connector.name);
-                problems.push(Problem::new(object, why, "change the setting that it comes from"));
-            }
-        }
-        if let Some(config) = source_of(pipeline) {
-            match source_spec(&config) {
-                Ok(spec) => expected.push(Expected { spec, key: pipeline.key.clone() }),
-                Err(error) => problems.push(problem("postgres.password", &error)),
-            }
-        }
-    }
-    let looks =
-        tokio::join!(look_at_kafka(kafka), look_at_stores(plan), datapipe_postgres::preflight::preflight(&expected));
-    let (broker, stores, database) = looks;
-    problems.extend(broker.into_iter().chain(stores));
-    match database {
-        Ok(found) => problems.extend(found),
-        Err(error) => problems.push(problem("postgres", &error)),
-    }
-    let mut unique: Vec<Problem> = Vec::new();
-    for problem in problems {
-        if !unique.contains(&problem) {
-            unique.push(problem);
-        }
-    }
-    if unique.is_empty() { Ok(()) } else { Err(StartError::Preflight(Problems(unique))) }
-}
-
-async fn look_at_kafka(kafka: &KafkaConfig) -> Option<Problem> {
-    let error = datapipe_kafka::identity::cluster_id(kafka).await.err()?;
-    Some(problem("kafka.bootstrap", &error))
-}
-
-/// Each bucket once.
-async fn look_at_stores(plan: &Plan) -> Vec<Problem> {
-    let (mut seen, mut problems) = (Vec::new(), Vec::new());
-    for config in plan.tables.iter().filter_map(sink_of) {
-        let place = (config.endpoint.clone(), config.bucket.clone());
-        if !seen.contains(&place) {
-            look_at_store(&config, &mut problems).await;
-            seen.push(place);
-        }
-    }
-    problems
-}
-
-async fn look_at_store(config: &SinkConfig, problems: &mut Vec<Problem>) {
-    let keys = Keys::of(config);
-    let before = problems.len();
-    problems.extend(keys.errors().map(|error| problem("s3", error)));
-    if problems.len() > before {
-        return;
-    }
-    let probed = match store(config, keys) {
-        Ok(store) => store.probe(PROBE_PREFIX).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = probed {
-        problems.push(problem("s3.bucket", &error));
-    }
-}
-
-fn problem(object: &str, error: &PortError) -> Problem {
-    let report = error.report();
-    let fix = error.next_step().unwrap_or("see the message");
-    let what = report.strip_suffix(&format!("; {fix}")).unwrap_or(&report).to_owned();
-    Problem::new(object, what, fix)
-}
-
 /// The source as the worker will read it; none if there is none, or none that it can use.
-fn source_of(pipeline: &PipelinePlan) -> Option<SourceConfig> {
+pub(crate) fn source_of(pipeline: &PipelinePlan) -> Option<SourceConfig> {
     SourceConfig::from_map(&pipeline.connector(Role::Source)?.config).ok()
 }
 
-fn sink_of(pipeline: &PipelinePlan) -> Option<SinkConfig> {
+pub(crate) fn sink_of(pipeline: &PipelinePlan) -> Option<SinkConfig> {
     SinkConfig::from_map(&pipeline.connector(Role::Sink)?.config).ok()
 }
 

@@ -14,6 +14,7 @@ use std::process::{ExitCode, Termination};
 /// | 69 | [`Exit::Unavailable`] | a server that is needed does not answer, or a program is missing |
 /// | 70 | [`Exit::Internal`] | datapipe broke a rule of its own: a defect |
 /// | 78 | [`Exit::Config`] | settings or declarations are wrong; nothing was started |
+/// | 130 | [`Exit::Interrupted`] | stopped in order by a signal before the answer was known |
 /// | 130, 143 | | ended at once by a second SIGINT or SIGTERM |
 ///
 /// The codes from 64 on are those of BSD's `sysexits`.
@@ -35,6 +36,8 @@ pub enum Exit {
     Internal,
     /// Settings are wrong.
     Config,
+    /// Stopped before the answer was known.
+    Interrupted,
 }
 
 impl Exit {
@@ -49,6 +52,7 @@ impl Exit {
             Self::Unavailable => 69,
             Self::Internal => 70,
             Self::Config => 78,
+            Self::Interrupted => 130,
         }
     }
 }

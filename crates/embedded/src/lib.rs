@@ -49,6 +49,7 @@ pub use connect::{CONNECT_VERSION, ConnectOptions, ConnectWorker, Debezium};
 pub use error::{Error, MissingProgram, Result};
 pub use kafka::{KAFKA_VERSION, Kafka, KafkaOptions};
 pub use postgres::{Postgres, PostgresOptions, PostgresSource, Shutdown};
+pub use process::ServerProcess;
 pub use progress::Progress;
 pub use s3::S3Server;
 pub use stack::{Stack, StackBuilder};

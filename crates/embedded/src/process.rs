@@ -43,8 +43,10 @@ impl Identity {
 }
 
 /// A server process, either a child or one that an earlier process left running.
+///
+/// It ends with its owner: one that is dropped, or whose owner dies without a word, gets a signal from a watchdog.
 #[derive(Debug)]
-pub(crate) struct ServerProcess {
+pub struct ServerProcess {
     name: &'static str,
     identity: Identity,
     pid_file: PathBuf,
@@ -54,13 +56,9 @@ pub(crate) struct ServerProcess {
 
 impl ServerProcess {
     /// Starts `command` in a process group of its own, so that the terminal's Ctrl-C reaches the owner alone. If the
-    /// owner dies without a word, `on_owner_death` is sent to the server.
-    pub(crate) fn spawn(
-        name: &'static str,
-        command: &mut Command,
-        pid_file: PathBuf,
-        on_owner_death: Signal,
-    ) -> Result<Self> {
+    /// owner dies without a word, `on_owner_death` (SIGQUIT or SIGKILL) is sent to the server. `pid_file` is where a
+    /// later process finds it.
+    pub fn spawn(name: &'static str, command: &mut Command, pid_file: PathBuf, on_owner_death: Signal) -> Result<Self> {
         let mut child = command.process_group(0).spawn().map_err(Error::io(format!("start {name}")))?;
         let armed = Identity::of(child.id())
             .ok_or_else(|| Error::Io {
@@ -86,7 +84,7 @@ impl ServerProcess {
     }
 
     /// The running process that `pid_file` names, if it still is that process.
-    pub(crate) fn adopt(name: &'static str, pid_file: PathBuf, on_owner_death: Option<Signal>) -> Result<Option<Self>> {
+    pub fn adopt(name: &'static str, pid_file: PathBuf, on_owner_death: Option<Signal>) -> Result<Option<Self>> {
         let Some(identity) = Identity::read(&pid_file).filter(Identity::is_running) else {
             return Ok(None);
         };
@@ -120,12 +118,13 @@ impl ServerProcess {
         Ok(self)
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
         self.identity.pid
     }
 
     /// `None` while it runs; the status is unknown for a process that is not a child.
-    pub(crate) fn ended(&mut self) -> Option<String> {
+    pub fn ended(&mut self) -> Option<String> {
         match &mut self.child {
             Some(child) => child.try_wait().ok().flatten().as_ref().map(ExitStatus::to_string),
             None => (!self.identity.is_running()).then(|| "status unknown".to_owned()),
@@ -147,7 +146,7 @@ impl ServerProcess {
 
     /// Sends each signal in turn until the server has ended, waiting for its grace; SIGKILL comes last. Returns whether
     /// it ended before SIGKILL.
-    pub(crate) async fn stop(&mut self, steps: &[(Signal, Duration)]) -> Result<bool> {
+    pub async fn stop(&mut self, steps: &[(Signal, Duration)]) -> Result<bool> {
         for (signal, grace) in steps.iter().chain(&[(Signal::KILL, KILL_LIMIT)]) {
             self.signal(*signal);
             if self.wait_end(*grace).await {

@@ -1,31 +1,38 @@
 //! The worker process of the demo: the same program with `start`, so that it can be killed like any other.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use datapipe_boot::settings;
+use datapipe_embedded::{Error, ServerProcess};
+use rustix::process::Signal;
 
 use super::DemoError;
 
+const NAME: &str = "the demo's worker";
+/// Where a later demo finds a worker that was left behind.
+const PID_FILE: &str = "worker.pid";
 /// How long an orderly stop may take.
 const STOP_MAX: Duration = Duration::from_secs(30);
 
-/// A running worker process.
+/// A running worker process. It ends with the demo, even if that is killed.
 pub(super) struct WorkerProcess {
-    child: Child,
+    process: ServerProcess,
     log: PathBuf,
 }
 
 impl WorkerProcess {
     /// Starts `datapipe-run start` with this configuration; its log goes to a file.
-    pub(super) fn start(config: &Path, log: &Path, secrets: &[(&str, String)]) -> Result<Self, DemoError> {
-        let failed = |error| DemoError::Worker { log: log.to_owned(), source: error };
+    pub(super) fn start(root: &Path, config: &Path, log: &Path, secrets: &[(&str, String)]) -> Result<Self, DemoError> {
+        let failed = |source| DemoError::File { path: log.to_owned(), source };
         let file = std::fs::File::options().create(true).append(true).open(log).map_err(failed)?;
         let program = std::env::current_exe().map_err(failed)?;
         let mut command = Command::new(program);
+        // The demo's worker has the demo's settings, whatever this shell has set for another one.
+        for variable in settings::variables() {
+            command.env_remove(variable);
+        }
         command
             .arg("start")
             .arg("--config")
@@ -33,39 +40,44 @@ impl WorkerProcess {
             .envs(secrets.iter().map(|(name, value)| (*name, value.as_str())))
             .stdin(Stdio::null())
             .stdout(Stdio::from(file.try_clone().map_err(failed)?))
-            .stderr(Stdio::from(file))
-            // The terminal's Ctrl-C reaches the demo alone, which then stops the worker in order.
-            .process_group(0)
-            .kill_on_drop(true);
-        let child = command.spawn().map_err(failed)?;
-        Ok(Self { child, log: log.to_owned() })
+            .stderr(Stdio::from(file));
+        let process = ServerProcess::spawn(NAME, &mut command, root.join(PID_FILE), Signal::KILL);
+        let process = process.map_err(|source| DemoError::Worker { log: log.to_owned(), source })?;
+        Ok(Self { process, log: log.to_owned() })
     }
 
     /// The process id.
-    pub(super) fn pid(&self) -> Option<u32> {
-        self.child.id()
+    pub(super) fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// The exit status, if it has ended by itself.
-    pub(super) fn ended(&mut self) -> Option<std::process::ExitStatus> {
-        self.child.try_wait().ok().flatten()
+    pub(super) fn ended(&mut self) -> Option<String> {
+        self.process.ended()
     }
 
     /// SIGKILL: no handler runs, nothing is flushed.
-    pub(super) async fn kill(mut self) -> Result<(), DemoError> {
-        self.child.kill().await.map_err(|error| DemoError::Worker { log: self.log.clone(), source: error })
+    pub(super) async fn kill(self) -> Result<(), DemoError> {
+        self.end(&[]).await
     }
 
     /// SIGTERM, and SIGKILL if that takes too long.
-    pub(super) async fn stop(mut self) -> Result<(), DemoError> {
-        let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            // It may have ended in between.
-            let _ = kill_process(pid, Signal::TERM);
-        }
-        match timeout(STOP_MAX, self.child.wait()).await {
+    pub(super) async fn stop(self) -> Result<(), DemoError> {
+        self.end(&[(Signal::TERM, STOP_MAX)]).await
+    }
+
+    async fn end(mut self, signals: &[(Signal, Duration)]) -> Result<(), DemoError> {
+        match self.process.stop(signals).await {
             Ok(_) => Ok(()),
-            Err(_) => self.kill().await,
+            Err(source) => Err(DemoError::Worker { log: self.log, source }),
         }
+    }
+}
+
+/// Ends the worker of an earlier demo in this folder, if one is left.
+pub(super) async fn end_leftover(root: &Path) -> Result<(), Error> {
+    match ServerProcess::adopt(NAME, root.join(PID_FILE), None)? {
+        Some(mut leftover) => leftover.stop(&[]).await.map(drop),
+        None => Ok(()),
     }
 }

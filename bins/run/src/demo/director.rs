@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use datapipe_core::port::PortError;
 use datapipe_embedded::Stack;
+use datapipe_kafka::SESSION_TIMEOUT;
 use datapipe_postgres::Session;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep};
@@ -16,15 +17,10 @@ use super::child::WorkerProcess;
 use super::scene::{Scene, secrets, write_config};
 use super::show::{Show, resident_kib};
 use super::traffic::{self, Committed};
-use super::watch::Arrived;
 use super::{DemoError, DemoOptions, proof};
 
-/// How long the first rows may take to arrive.
-const FIRST_MAX: Duration = Duration::from_secs(60);
-/// How long the killed worker's successor may take until rows flow again.
-const RECOVER_MAX: Duration = Duration::from_secs(60);
-/// How long everything may take to reach S3 after the traffic has ended.
-const DRAIN_MAX: Duration = Duration::from_secs(90);
+/// How long nothing at all may move: the slowest wait is for the successor of the killed worker.
+const STANDSTILL_MAX: Duration = Duration::from_secs(60);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -34,9 +30,11 @@ pub(super) struct Director<'a> {
     stack: &'a Stack,
     show: &'a Show,
     stop: &'a CancellationToken,
+    worker: Option<WorkerProcess>,
     committed: Arc<Committed>,
     started: Instant,
     pictured: Instant,
+    memory_kib: u64,
     memory_peak_kib: u64,
 }
 
@@ -49,29 +47,48 @@ impl<'a> Director<'a> {
         stop: &'a CancellationToken,
     ) -> Self {
         let now = Instant::now();
-        let committed = Arc::default();
-        Self { options, root, stack, show, stop, committed, started: now, pictured: now, memory_peak_kib: 0 }
+        Self {
+            options,
+            root,
+            stack,
+            show,
+            stop,
+            worker: None,
+            committed: Arc::default(),
+            started: now,
+            pictured: now,
+            memory_kib: 0,
+            memory_peak_kib: 0,
+        }
     }
 
     /// True if the proof found nothing wrong.
     pub(super) async fn run(mut self) -> Result<bool, DemoError> {
+        let ended = self.play().await;
+        let stopped = self.stop_worker().await;
+        let sound = ended?;
+        stopped.map(|()| sound)
+    }
+
+    async fn play(&mut self) -> Result<bool, DemoError> {
         let scene = Scene::new(self.stack).await?;
         scene.session.run(include_str!("shop.sql")).await?;
         traffic::fill(&scene.session, self.options.rows, &self.committed).await?;
         self.show.say(&format!("the shop's four tables hold {} rows", self.committed.sum()));
-        let config = write_config(self.stack, self.root)?;
-        let mut worker = self.start_worker(&config)?;
-        self.show
-            .say(&format!("worker process {} takes the rows that exist, then every change", worker.pid().unwrap_or(0)));
+        let config = write_config(self.stack, self.root, self.options.port)?;
+        let pid = self.start_worker(&config)?;
+        self.show.say(&format!("worker process {pid} takes the rows that exist, then every change"));
         let watching = self.stop.child_token();
         let mut watchers = JoinSet::new();
         scene.watch(&mut watchers, &watching);
         self.started = Instant::now();
-        self.until("the first rows in Kafka", FIRST_MAX, &scene, &mut worker, async || Ok(records(&scene) > 0)).await?;
+        // Then every change that comes is an event of its own, and the counts agree at the end.
+        let flows = async || Ok(scene.arrived.iter().all(|arrived| arrived.records.load(Ordering::Relaxed) > 0));
+        self.until("waiting for the first rows in Kafka", &scene, flows).await?;
         let traffic = self.start_traffic(&scene).await?;
-        let worker = self.crash(&scene, &config, worker).await?;
-        let worker = self.drain(&scene, traffic, worker).await?;
-        let sound = self.prove(&scene, worker).await?;
+        self.crash(&scene, &config).await?;
+        self.drain(&scene, traffic).await?;
+        let sound = self.prove(&scene).await?;
         watching.cancel();
         while let Some(watcher) = watchers.join_next().await {
             if let Ok(Err(error)) = watcher {
@@ -81,8 +98,17 @@ impl<'a> Director<'a> {
         Ok(sound)
     }
 
-    fn start_worker(&self, config: &Path) -> Result<WorkerProcess, DemoError> {
-        WorkerProcess::start(config, &self.log(), &secrets(self.stack))
+    /// Its process id.
+    fn start_worker(&mut self, config: &Path) -> Result<u32, DemoError> {
+        let worker = WorkerProcess::start(self.root, config, &self.log(), &secrets(self.stack))?;
+        Ok(self.worker.insert(worker).pid())
+    }
+
+    async fn stop_worker(&mut self) -> Result<(), DemoError> {
+        match self.worker.take() {
+            Some(worker) => worker.stop().await,
+            None => Ok(()),
+        }
     }
 
     fn log(&self) -> PathBuf {
@@ -98,48 +124,38 @@ impl<'a> Director<'a> {
     }
 
     /// Lets half of the traffic pass, kills the worker, and starts it again.
-    async fn crash(
-        &mut self,
-        scene: &Scene,
-        config: &Path,
-        mut worker: WorkerProcess,
-    ) -> Result<WorkerProcess, DemoError> {
+    async fn crash(&mut self, scene: &Scene, config: &Path) -> Result<(), DemoError> {
         let half = Instant::now() + self.options.span / 2;
-        let limit = self.options.span + FIRST_MAX;
-        self.until("half of the traffic", limit, scene, &mut worker, async || Ok(Instant::now() >= half)).await?;
+        self.until("waiting for half of the traffic", scene, async || Ok(Instant::now() >= half)).await?;
         let before = records(scene);
-        let pid = worker.pid().unwrap_or(0);
-        worker.kill().await?;
+        if let Some(worker) = self.worker.take() {
+            let pid = worker.pid();
+            worker.kill().await?;
+            self.show
+                .say(&format!("kill -9 {pid}: the worker is gone, in the middle of the traffic; starting it again"));
+        }
         let killed = Instant::now();
-        self.show.say(&format!("kill -9 {pid}: the worker is gone, in the middle of the traffic; starting it again"));
-        let mut worker = self.start_worker(config)?;
+        self.start_worker(config)?;
         // What was committed before the kill may be counted after it.
         sleep(Duration::from_millis(300)).await;
         let before = before.max(records(scene));
-        self.until("the recovery", RECOVER_MAX, scene, &mut worker, async || Ok(records(scene) > before)).await?;
-        let took = killed.elapsed().as_secs_f64();
+        self.until("waiting for the recovery", scene, async || Ok(records(scene) > before)).await?;
+        let (took, session) = (killed.elapsed().as_secs_f64(), SESSION_TIMEOUT.as_secs());
         self.show.say(&format!(
-            "rows flow again {took:.1} s after the kill; up to 6 s of it is the group's session timeout"
+            "rows flow again {took:.1} s after the kill: Kafka waits up to {session} s for a worker that says nothing"
         ));
-        Ok(worker)
+        Ok(())
     }
 
     /// Waits for the traffic's end, and until everything is in S3.
-    async fn drain(
-        &mut self,
-        scene: &Scene,
-        traffic: JoinHandle<Result<(), PortError>>,
-        mut worker: WorkerProcess,
-    ) -> Result<WorkerProcess, DemoError> {
-        let limit = self.options.span + FIRST_MAX;
-        self.until("the traffic's end", limit, scene, &mut worker, async || Ok(traffic.is_finished())).await?;
+    async fn drain(&mut self, scene: &Scene, traffic: JoinHandle<Result<(), PortError>>) -> Result<(), DemoError> {
+        self.until("waiting for the traffic's end", scene, async || Ok(traffic.is_finished())).await?;
         if let Ok(ended) = traffic.await {
             ended?;
         }
         let end = scene.end_of_log().await?;
         self.show.say("traffic has ended: draining");
-        self.until("the drain to Kafka", DRAIN_MAX, scene, &mut worker, async || scene.confirmed_to(&end).await)
-            .await?;
+        self.until("draining to Kafka", scene, async || scene.confirmed_to(&end).await).await?;
         let mut last = (records(scene), Instant::now());
         let settled = async || {
             let now = records(scene);
@@ -149,82 +165,97 @@ impl<'a> Director<'a> {
             let drained = scene.arrived.iter().all(|arrived| arrived.drained());
             Ok(drained && last.1.elapsed() > Duration::from_secs(1))
         };
-        self.until("the drain to S3", DRAIN_MAX, scene, &mut worker, settled).await?;
-        Ok(worker)
+        self.until("draining to S3", scene, settled).await?;
+        self.picture(scene);
+        Ok(())
     }
 
-    async fn prove(&mut self, scene: &Scene, worker: WorkerProcess) -> Result<bool, DemoError> {
+    /// With `--keep`, everything stays up after the proof until Ctrl-C.
+    async fn prove(&mut self, scene: &Scene) -> Result<bool, DemoError> {
         let took = self.started.elapsed();
         if !self.options.keep {
-            worker.stop().await?;
-            let sound = proof::run(scene, self.show, took, self.memory_peak_kib).await?;
-            self.next_steps(scene, sound);
-            return Ok(sound);
+            self.stop_worker().await?;
         }
-        let sound = proof::run(scene, self.show, took, self.memory_peak_kib).await?;
-        self.next_steps(scene, sound);
-        self.stop.cancelled().await;
-        self.show.say("stopping");
-        worker.stop().await?;
+        let proving = proof::run(scene, self.show, took, self.memory_peak_kib);
+        let sound = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(DemoError::Interrupted),
+            sound = proving => sound?,
+        };
+        if self.options.keep {
+            self.show.finish();
+            self.tell_what_to_try(scene);
+            self.stop.cancelled().await;
+        } else if self.options.folder.is_some() {
+            let objects = scene.bucket_path.display();
+            self.show.say(&format!("try next: zcat $(find {objects} -name '*.gz' | head -1) | head -1"));
+        }
         Ok(sound)
     }
 
-    fn next_steps(&self, scene: &Scene, sound: bool) {
-        let say = |text: &str| self.show.say(text);
-        if !sound {
-            say(&format!("the worker's log: {}", self.log().display()));
-        }
-        if self.options.keep {
-            let stack = self.stack;
-            say("everything stays up until Ctrl-C; try, from another terminal:");
-            say("  curl http://localhost:8083/connectors/postgres-cdc-users-connector/status");
-            say("  curl http://localhost:8083/metrics");
-            say(&format!("  psql '{}'", stack.postgres().url()));
-            say(&format!("  Kafka is at {}, S3 at {}", stack.kafka().bootstrap(), stack.s3().endpoint()));
-            say(&format!("  objects: {}", scene.bucket_path.display()));
-        } else if self.options.folder.is_some() {
-            say(&format!("the objects lie in {}", scene.bucket_path.display()));
-            say("next: look at one with `zcat`, or run again with --keep to try curl and psql against it");
-        } else {
-            say(
-                "the servers and their data are gone; run with --keep to try curl and psql, or --dir DIR to keep the objects",
-            );
+    fn tell_what_to_try(&self, scene: &Scene) {
+        let (stack, port) = (self.stack, self.options.port);
+        let lines = [
+            "everything stays up until Ctrl-C; try, from another terminal:".to_owned(),
+            format!("  curl http://localhost:{port}/"),
+            format!("  curl http://localhost:{port}/connectors/postgres-cdc-users-connector/status"),
+            format!("  curl http://localhost:{port}/metrics"),
+            format!("  psql '{}' -c \"UPDATE users SET name = 'me' WHERE id = 1\"", stack.postgres().url()),
+            format!(
+                "  zcat $(find {}/table=users -name '*.gz' | sort | tail -1) | tail -1  # 5 s later",
+                scene.bucket_path.display()
+            ),
+            format!("Kafka is at {}, S3 at {}", stack.kafka().bootstrap(), stack.s3().endpoint()),
+            format!("the worker's log is {}", self.log().display()),
+        ];
+        for line in &lines {
+            self.show.say(line);
         }
     }
 
-    /// Waits until `done`, with pictures meanwhile.
+    /// Waits until `done`, with pictures meanwhile; not for long where nothing moves.
     async fn until(
         &mut self,
         what: &'static str,
-        limit: Duration,
         scene: &Scene,
-        worker: &mut WorkerProcess,
         mut done: impl AsyncFnMut() -> Result<bool, PortError>,
     ) -> Result<(), DemoError> {
-        let started = Instant::now();
+        let mut moved = (arrived(scene), Instant::now());
         while !done().await? {
             if self.stop.is_cancelled() {
                 return Err(DemoError::Interrupted);
             }
-            if let Some(status) = worker.ended() {
+            if let Some(status) = self.worker.as_mut().and_then(WorkerProcess::ended) {
                 return Err(DemoError::WorkerEnded { log: self.log(), status });
             }
-            if started.elapsed() > limit {
-                return Err(DemoError::Late { what, limit, log: self.log() });
+            if arrived(scene) != moved.0 {
+                moved = (arrived(scene), Instant::now());
             }
-            let memory_kib = resident_kib(worker.pid());
-            self.memory_peak_kib = self.memory_peak_kib.max(memory_kib);
+            if moved.1.elapsed() > STANDSTILL_MAX {
+                return Err(DemoError::Late { what, limit: STANDSTILL_MAX, log: self.log() });
+            }
+            self.memory_kib = resident_kib(self.worker.as_ref().map(WorkerProcess::pid));
+            self.memory_peak_kib = self.memory_peak_kib.max(self.memory_kib);
             if self.pictured.elapsed() >= self.show.pause() {
-                self.pictured = Instant::now();
-                self.show.picture(self.started.elapsed(), &self.committed, &scene.arrived, memory_kib);
+                self.picture(scene);
             }
             sleep(LOOK).await;
         }
         Ok(())
     }
+
+    fn picture(&mut self, scene: &Scene) {
+        self.pictured = Instant::now();
+        self.show.picture(self.started.elapsed(), &self.committed, &scene.arrived, self.memory_kib);
+    }
 }
 
 fn records(scene: &Scene) -> u64 {
-    let count = |arrived: &Arc<Arrived>| arrived.records.load(Ordering::Relaxed);
-    scene.arrived.iter().map(count).sum()
+    scene.arrived.iter().map(|arrived| arrived.records.load(Ordering::Relaxed)).sum()
+}
+
+/// In Kafka and in S3 together: it moves as long as anything does.
+fn arrived(scene: &Scene) -> u64 {
+    let written = scene.arrived.iter().map(|arrived| arrived.in_objects.load(Ordering::Relaxed));
+    records(scene) + written.sum::<u64>()
 }

@@ -79,7 +79,7 @@ impl Scene {
 }
 
 /// The worker's configuration, and the secrets that it refers to.
-pub(super) fn write_config(stack: &Stack, root: &Path) -> Result<PathBuf, DemoError> {
+pub(super) fn write_config(stack: &Stack, root: &Path, port: u16) -> Result<PathBuf, DemoError> {
     let postgres = stack.postgres();
     let mut text = String::from("# Written by the demo; passwords come from the environment.\n");
     let lines = [
@@ -103,6 +103,9 @@ pub(super) fn write_config(stack: &Stack, root: &Path) -> Result<PathBuf, DemoEr
     ];
     for line in lines {
         let _ = writeln!(text, "{line}");
+    }
+    for (port, table) in (port..).zip(TABLES) {
+        let _ = writeln!(text, "[tables.{table}]\nport = {port}");
     }
     let path = root.join("datapipe.toml");
     std::fs::write(&path, text).map_err(|source| DemoError::File { path: path.clone(), source })?;

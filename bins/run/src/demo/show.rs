@@ -18,6 +18,7 @@ const REDRAW: Duration = Duration::from_millis(500);
 const LINE: Duration = Duration::from_secs(5);
 
 /// Shows how far each table has come.
+#[derive(Clone)]
 pub(super) struct Show {
     bar: Option<ProgressBar>,
 }
@@ -47,16 +48,18 @@ impl Show {
 
     /// The picture of this moment.
     pub(super) fn picture(&self, elapsed: Duration, committed: &Committed, arrived: &[Arc<Arrived>], memory_kib: u64) {
-        let table = picture(committed, arrived);
         let seconds = elapsed.as_secs();
-        let worker = format!("worker {} MiB", memory_kib / 1024);
+        let worker = match memory_kib / 1024 {
+            0 => "no worker".to_owned(),
+            mib => format!("worker {mib} MiB"),
+        };
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("{table}\n{seconds} s, {worker}"));
+            bar.set_message(format!("{}\n{seconds} s, {worker}", picture(committed, arrived)));
             return;
         }
         let sum =
-            |of: fn(&Arrived) -> &AtomicU64| -> u64 { arrived.iter().map(|one| of(one).load(Ordering::Relaxed)).sum() };
-        let (kafka, s3) = (sum(|one| &one.records), sum(|one| &one.in_objects));
+            |of: fn(&Arrived) -> &AtomicU64| arrived.iter().map(|one| of(one).load(Ordering::Relaxed)).sum::<u64>();
+        let (s3, kafka) = (sum(|one| &one.in_objects), sum(|one| &one.records));
         eprintln!("{seconds:>4} s  committed {}  in Kafka {kafka}  in S3 {s3}  {worker}", committed.sum());
     }
 
@@ -70,20 +73,22 @@ impl Show {
 fn picture(committed: &Committed, arrived: &[Arc<Arrived>]) -> Table {
     let mut table = Table::new();
     table.load_preset(NOTHING);
-    table.set_header(["table", "committed", "in Kafka", "in S3", "objects", "to Kafka", "to S3"]);
+    table.set_header(["table", "committed", "in Kafka", "in S3", "objects", "delay to Kafka", "delay to S3"]);
     for (index, name) in TABLES.iter().enumerate() {
         let one = &arrived[index];
-        let get = |value: &AtomicU64| value.load(Ordering::Relaxed).to_string();
-        let log_ms = one.log_delay_ms.load(Ordering::Relaxed);
-        let object_s = one.object_delay_ms.load(Ordering::Relaxed) / 1000;
+        let get = |value: &AtomicU64| value.load(Ordering::Relaxed);
+        // What has come furthest is read first, or it might seem to have overtaken the others.
+        let (objects, written, records) = (get(&one.objects), get(&one.in_objects), get(&one.records));
+        let to_kafka_ms = one.log_delay_ms.load(Ordering::Relaxed);
+        let to_s3_s = one.object_delay_ms.load(Ordering::Relaxed) / 1000;
         table.add_row([
             (*name).to_owned(),
             committed.get(index).to_string(),
-            get(&one.records),
-            get(&one.in_objects),
-            get(&one.objects),
-            format!("{log_ms} ms"),
-            format!("{object_s} s"),
+            records.to_string(),
+            written.to_string(),
+            objects.to_string(),
+            if records > 0 { format!("{to_kafka_ms} ms") } else { "-".to_owned() },
+            if objects > 0 { format!("{to_s3_s} s") } else { "-".to_owned() },
         ]);
     }
     for column in table.column_iter_mut().skip(1) {

@@ -17,7 +17,7 @@ const PRODUCTS: usize = 1;
 const ORDERS: usize = 2;
 const ITEMS: usize = 3;
 
-/// Rows changed by committed transactions, per table.
+/// Events that committed transactions make, per table.
 #[derive(Debug, Default)]
 pub(super) struct Committed([AtomicU64; 4]);
 
@@ -35,28 +35,40 @@ impl Committed {
     }
 }
 
-/// One transaction: its statements, and the table that each one changes (none: nothing, or it is rolled back).
+/// One transaction: its statements, and what each one changes (none: nothing, or it is rolled back).
 struct Transaction {
     sql: String,
-    tables: Vec<Option<usize>>,
+    changes: Vec<Option<Change>>,
+}
+
+#[derive(Clone, Copy)]
+struct Change {
+    table: usize,
+    events_per_row: u64,
 }
 
 impl Transaction {
     fn new() -> Self {
-        Self { sql: "BEGIN;".to_owned(), tables: vec![None] }
+        Self { sql: "BEGIN;".to_owned(), changes: vec![None] }
     }
 
-    fn change(mut self, table: usize, sql: &str) -> Self {
-        self.sql.push_str(sql);
-        self.sql.push(';');
-        self.tables.push(Some(table));
-        self
+    fn change(self, table: usize, sql: &str) -> Self {
+        self.statement(sql, Some(Change { table, events_per_row: 1 }))
     }
 
-    fn other(mut self, sql: &str) -> Self {
+    /// A row that gets another key is deleted under the old one and created under the new one.
+    fn change_key(self, table: usize, sql: &str) -> Self {
+        self.statement(sql, Some(Change { table, events_per_row: 2 }))
+    }
+
+    fn other(self, sql: &str) -> Self {
+        self.statement(sql, None)
+    }
+
+    fn statement(mut self, sql: &str, change: Option<Change>) -> Self {
         self.sql.push_str(sql);
         self.sql.push(';');
-        self.tables.push(None);
+        self.changes.push(change);
         self
     }
 
@@ -126,9 +138,9 @@ pub(super) async fn run(
         }
         let transaction = random(&mut rng);
         let counts = session.run(&transaction.sql).await?;
-        for (table, rows) in transaction.tables.iter().zip(&counts) {
-            if let Some(table) = table {
-                committed.add(*table, *rows);
+        for (change, rows) in transaction.changes.iter().zip(&counts) {
+            if let Some(Change { table, events_per_row }) = change {
+                committed.add(*table, rows * events_per_row);
             }
         }
     }
@@ -175,7 +187,7 @@ fn random(rng: &mut SmallRng) -> Transaction {
             )
             .commit(),
         96..98 => Transaction::new()
-            .change(ITEMS, &format!("UPDATE order_items SET id = nextval('order_items_id_seq') WHERE id = {}", pick("order_items")))
+            .change_key(ITEMS, &format!("UPDATE order_items SET id = nextval('order_items_id_seq') WHERE id = {}", pick("order_items")))
             .commit(),
         _ => Transaction::new()
             .change(PRODUCTS, &format!("UPDATE products SET stock = stock + 1 WHERE id = {}", pick("products")))

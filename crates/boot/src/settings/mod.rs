@@ -3,6 +3,7 @@
 mod read;
 mod words;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use datapipe_core::catalog::Catalog;
@@ -20,6 +21,15 @@ pub const ENVIRONMENT_PREFIX: &str = "DATAPIPE_";
 
 /// Variables with the prefix that are no settings.
 const NO_SETTINGS: [&str; 2] = ["LOG", "CONFIG"];
+
+/// The variables of this process that are read as settings: a child with settings of its own must not inherit them.
+pub fn variables() -> Vec<OsString> {
+    let is_setting = |name: &OsString| {
+        let name = name.to_string_lossy().to_uppercase();
+        name.strip_prefix(ENVIRONMENT_PREFIX).is_some_and(|rest| !NO_SETTINGS.contains(&rest))
+    };
+    std::env::vars_os().map(|(name, _)| name).filter(is_setting).collect()
+}
 
 /// Where to read settings.
 #[derive(Clone, Debug, Default)]
