@@ -1,8 +1,10 @@
-//! `record`: what the real Debezium writes for every type under every mode of its values, into
-//! `crates/core/tests/modes.json`. Run it again when a new version is out, and read the difference.
+//! `record`: what the real Debezium writes for every type under every mode of its values, and what its and Kafka Connect's
+//! transforms make of records, into `crates/core/tests/{modes,transforms}.json`. Run it again when a new version is out,
+//! and read the difference. `record modes` and `record transforms` make one of them.
 
 mod modes;
 mod reference;
+mod transforms;
 
 use std::process::ExitCode;
 
@@ -24,9 +26,20 @@ async fn record() -> Result<()> {
     let folder = tempfile::Builder::new().prefix("datapipe-record-").tempdir()?;
     let progress = Progress::new(|line| eprintln!("{line}"));
     let reference = reference::Reference::start(folder.path(), Debezium::V3_7, progress).await?;
-    let text = modes::record(&reference).await?;
-    let path = datapipe_e2e::recorded::folder().join("modes.json");
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = |what: &str| asked.is_empty() || asked.iter().any(|asked| asked == what);
+    if wanted("modes") {
+        write("modes.json", &modes::record(&reference).await?)?;
+    }
+    if wanted("transforms") {
+        write("transforms.json", &transforms::record(&reference).await?)?;
+    }
+    reference.stop().await
+}
+
+fn write(name: &str, text: &str) -> Result<()> {
+    let path = datapipe_e2e::recorded::folder().join(name);
     std::fs::write(&path, text)?;
     eprintln!("wrote {}", path.display());
-    reference.stop().await
+    Ok(())
 }

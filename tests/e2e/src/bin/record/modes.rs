@@ -9,7 +9,7 @@ use datapipe_e2e::recorded::{Recorded, definitions, quoted, types};
 use datapipe_embedded::CONNECT_VERSION;
 use serde_json::{Value, json};
 
-use crate::reference::Reference;
+use crate::reference::{Kept, Reference};
 
 /// The sets: a name, and the five modes of numbers, times, intervals, bytes and hstore.
 const SETS: [(&str, [&str; 5]); 6] = [
@@ -125,15 +125,12 @@ pub(crate) async fn record(reference: &Reference) -> Result<String> {
     }
     for (name, modes) in SETS {
         let topic = format!("all.{name}");
-        reference.topic(&topic).await?;
         let publication = format!("pub_{name}");
         let fixed = [
             ("publication.name", publication.as_str()),
             ("publication.autocreate.mode", "filtered"),
             ("table.include.list", r"public\.[vnu][0-9]+"),
             ("snapshot.mode", "no_data"),
-            // So that the slot moves on to the end.
-            ("heartbeat.interval.ms", "500"),
             ("event.processing.failure.handling.mode", "warn"),
             ("tombstones.on.delete", "false"),
             ("transforms", "one"),
@@ -153,7 +150,8 @@ pub(crate) async fn record(reference: &Reference) -> Result<String> {
     let mut sets = Vec::new();
     for (name, modes) in SETS {
         reference.settled(name).await?;
-        let values = Values::of(&reference.values(&format!("all.{name}")).await?);
+        let values = Values::of(&reference.records(&format!("all.{name}"))?);
+        reference.remove(name).await?;
         sets.push((modes, values));
     }
     Ok(file(reference, &columns, &sets))
@@ -168,9 +166,9 @@ struct Values {
 }
 
 impl Values {
-    fn of(records: &[String]) -> Self {
+    fn of(records: &[Kept]) -> Self {
         let mut values = Self::default();
-        for record in records {
+        for record in records.iter().filter_map(|record| record.value.as_ref()) {
             let Ok(parsed) = serde_json::from_str::<Value>(record) else { continue };
             let table = parsed["source"]["table"].as_str().unwrap_or_default().to_owned();
             let op = parsed["op"].as_str().unwrap_or_default();

@@ -1,14 +1,18 @@
 //! PostgreSQL, Kafka, and a real Kafka Connect worker with Debezium.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use datapipe_core::port::log::{LogReader, RecordBatch};
-use datapipe_e2e::{Result, clients};
+use datapipe_e2e::Result;
 use datapipe_embedded::{Cache, ConnectOptions, ConnectWorker, Debezium, PostgresSource, Progress, Stack};
-use datapipe_kafka::topics::{self, TopicSpec};
-use datapipe_kafka::{ReaderSettings, TopicReader};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::metadata::MetadataTopic;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::time::sleep;
 use tokio_postgres::{Client, NoTls};
@@ -42,13 +46,6 @@ impl Reference {
         Ok(self.stack.stop().await?)
     }
 
-    /// Creates a topic with one partition.
-    pub(crate) async fn topic(&self, name: &str) -> Result<()> {
-        let spec = TopicSpec { name: name.to_owned(), partitions: 1, replication: 1, configs: BTreeMap::new() };
-        topics::ensure(&clients::kafka(&self.stack)?, &[spec]).await?;
-        Ok(())
-    }
-
     /// Creates a source connector on this database and waits until it streams from its slot.
     pub(crate) async fn connector(&self, name: &str, settings: &[(&str, &str)]) -> Result<()> {
         let postgres = self.stack.postgres();
@@ -64,6 +61,11 @@ impl Reference {
             ("slot.name", &slot),
             ("topic.prefix", name),
             ("extended.headers.enabled", "false"),
+            // Transforms route records to topics that nobody has made.
+            ("topic.creation.default.partitions", "1"),
+            ("topic.creation.default.replication.factor", "1"),
+            // So that the slot moves on to the end.
+            ("heartbeat.interval.ms", "500"),
             ("value.converter.replace.null.with.default", "false"),
         ];
         let config: BTreeMap<&str, &str> = fixed.iter().chain(settings).copied().collect();
@@ -79,6 +81,21 @@ impl Reference {
                 return Err(format!("connector {name} does not stream: {}", self.status(name).await?).into());
             }
             sleep(Duration::from_millis(200)).await;
+        }
+        Ok(())
+    }
+
+    /// Deletes a connector, its slot and its publication.
+    pub(crate) async fn remove(&self, name: &str) -> Result<()> {
+        let url = format!("{}/connectors/{name}", self.worker.url());
+        self.http.delete(url).send().await?.error_for_status()?;
+        let begun = Instant::now();
+        let drop = format!("SELECT pg_drop_replication_slot('slot_{name}')");
+        while let Err(error) = self.db.batch_execute(&drop).await {
+            if begun.elapsed() > PATIENCE {
+                return Err(error.into());
+            }
+            sleep(Duration::from_millis(100)).await;
         }
         Ok(())
     }
@@ -106,19 +123,55 @@ impl Reference {
         Ok(())
     }
 
-    /// The values of a topic's only partition, in order; tombstones are left out.
-    pub(crate) async fn values(&self, topic: &str) -> Result<Vec<String>> {
-        let mut reader = TopicReader::new(&clients::kafka(&self.stack)?, ReaderSettings::new(topic, "record"))?;
-        let (start, end) = reader.bounds(0).await?;
-        reader.seek(0, start).await?;
-        let (mut values, mut batch) = (Vec::new(), RecordBatch::default());
-        while start < end && reader.position(0).is_none_or(|position| position < end) {
-            batch.clear();
-            reader.poll(Duration::from_millis(200), &mut batch).await?;
-            for value in batch.iter().filter_map(|record| record.value) {
-                values.push(String::from_utf8(value.to_vec())?);
+    /// The records of all topics whose names begin with a prefix, in order by topic; each has one partition.
+    pub(crate) fn records(&self, prefix: &str) -> Result<Vec<Kept>> {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", self.stack.kafka().bootstrap())
+            .set("group.id", "record")
+            .set("isolation.level", "read_committed")
+            .set("enable.partition.eof", "true")
+            .create()?;
+        let metadata = consumer.fetch_metadata(None, PATIENCE)?;
+        let topics = metadata.topics().iter().map(MetadataTopic::name).filter(|name| name.starts_with(prefix));
+        let mut records = Vec::new();
+        for topic in topics.collect::<BTreeSet<_>>() {
+            let mut assignment = TopicPartitionList::new();
+            assignment.add_partition_offset(topic, 0, Offset::Beginning)?;
+            consumer.assign(&assignment)?;
+            let begun = Instant::now();
+            loop {
+                match consumer.poll(Duration::from_millis(200)) {
+                    Some(Ok(message)) => records.push(Kept::of(&message)?),
+                    Some(Err(KafkaError::PartitionEOF(_))) => break,
+                    Some(Err(error)) => return Err(error.into()),
+                    None if begun.elapsed() < PATIENCE => {}
+                    None => return Err(format!("topic {topic} was not read to its end").into()),
+                }
             }
         }
-        Ok(values)
+        Ok(records)
+    }
+}
+
+/// A record as it lies in the log.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Kept {
+    pub(crate) topic: String,
+    pub(crate) key: Option<String>,
+    pub(crate) value: Option<String>,
+    pub(crate) headers: Vec<(String, Option<String>)>,
+}
+
+impl Kept {
+    fn of(message: &BorrowedMessage<'_>) -> Result<Self> {
+        let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8(bytes.to_vec())).transpose();
+        let headers = message.headers().into_iter().flat_map(Headers::iter);
+        let headers = headers.map(|header| Ok((header.key.to_owned(), text(header.value)?)));
+        Ok(Self {
+            topic: message.topic().to_owned(),
+            key: text(message.key())?,
+            value: text(message.payload())?,
+            headers: headers.collect::<Result<_>>()?,
+        })
     }
 }
