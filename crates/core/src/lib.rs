@@ -24,6 +24,7 @@ pub mod progress;
 pub mod secret;
 pub mod settings;
 pub mod table;
+pub mod transform;
 pub mod value;
 
 pub use lsn::{Lsn, Position};
