@@ -1,13 +1,17 @@
 //! Where the adapters meet: one table's ports, made from connector configurations.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use datapipe_boot::secrets::SecretError;
+use datapipe_boot::telemetry::{Levels, SetLevel};
 use datapipe_boot::{memory, secrets};
-use datapipe_core::connector::{ConfigSecret, SinkConfig, SourceConfig};
+use datapipe_core::connector::{ConfigProblem, ConfigSecret, SinkConfig, SourceConfig};
 use datapipe_core::convention::Names;
-use datapipe_core::port::connect::ConnectStore;
+use datapipe_core::plan::Problem;
+use datapipe_core::port::connect::{ConnectStore, OffsetStore};
 use datapipe_core::port::log::{DeadLetterQueue, LogReader, TransactionalLog};
 use datapipe_core::port::source::ChangeSource;
 use datapipe_core::port::store::ObjectStore;
@@ -15,14 +19,17 @@ use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_core::secret::{Secret, SecretRef};
 use datapipe_kafka::lag::LagWatch;
 use datapipe_kafka::{
-    DeadLetters, KafkaConfig, KafkaConnectStore, Ownership, ProducerSettings, ReaderSettings, TopicReader,
-    TransactionalProducer,
+    DeadLetters, KafkaConfig, KafkaConnectStore, KafkaOffsetStore, Ownership, ProducerSettings, ReaderSettings,
+    TopicReader, TransactionalProducer,
 };
+use datapipe_postgres::preflight::{self, Expected};
 use datapipe_postgres::wal::WalMonitor;
 use datapipe_postgres::{PgConfig, PgSource, SourceSpec};
 use datapipe_s3::{Credentials, S3Config, S3Store};
-use datapipe_worker::adapters::{Adapters, Observation};
+use datapipe_worker::adapters::{Adapters, LoggerLevel, Observation};
 use tokio::sync::Mutex;
+
+use crate::start::PROBE_PREFIX;
 
 /// How long looking at the surroundings may take.
 const OBSERVE_MAX: Duration = Duration::from_secs(5);
@@ -31,6 +38,7 @@ const OBSERVE_MAX: Duration = Duration::from_secs(5);
 pub(crate) struct Real {
     names: Names,
     kafka: KafkaConfig,
+    levels: Arc<Levels>,
     /// Kept open between looks.
     watches: Mutex<Watches>,
 }
@@ -42,8 +50,8 @@ struct Watches {
 }
 
 impl Real {
-    pub(crate) fn new(names: Names, kafka: KafkaConfig) -> Self {
-        Self { names, kafka, watches: Mutex::default() }
+    pub(crate) fn new(names: Names, kafka: KafkaConfig, levels: Arc<Levels>) -> Self {
+        Self { names, kafka, levels, watches: Mutex::default() }
     }
 }
 
@@ -157,6 +165,10 @@ impl Adapters for Real {
         Ok(Box::new(connect_store(&self.kafka, &self.names)?))
     }
 
+    async fn offset_store(&self) -> Result<Box<dyn OffsetStore>, PortError> {
+        Ok(Box::new(KafkaOffsetStore::new(self.kafka.clone(), &self.names.offsets_topic)))
+    }
+
     async fn cluster_id(&self) -> Result<String, PortError> {
         datapipe_kafka::identity::cluster_id(&self.kafka).await
     }
@@ -201,6 +213,54 @@ impl Adapters for Real {
     fn resident_bytes(&self) -> Option<u64> {
         memory::own().map(|memory| memory.resident_bytes)
     }
+
+    async fn examine_source(&self, config: &SourceConfig) -> Vec<ConfigProblem> {
+        let looked = async { preflight::examine(&Expected { spec: source_spec(config)?, key: Vec::new() }).await };
+        match looked.await {
+            Ok(problems) => problems.into_iter().map(of_source).collect(),
+            Err(error) => vec![of_port("database.hostname", &error)],
+        }
+    }
+
+    async fn examine_sink(&self, config: &SinkConfig) -> Vec<ConfigProblem> {
+        let probed = async { store(config, Keys::of(config))?.probe(PROBE_PREFIX).await };
+        probed.await.err().map(|error| of_port("aws.s3.bucket.name", &error)).into_iter().collect()
+    }
+
+    fn logger_levels(&self) -> BTreeMap<String, LoggerLevel> {
+        let shown = |(logger, set): (String, SetLevel)| {
+            (logger, LoggerLevel { level: set.level, last_modified: set.changed_at_ms })
+        };
+        self.levels.all().into_iter().map(shown).collect()
+    }
+
+    fn set_logger_level(&self, logger: &str, level: &str) -> Vec<String> {
+        let changed = self.levels.set(logger, level);
+        if changed.is_none() {
+            tracing::warn!(logger, level, "log level not set: the logger or the level is none");
+        }
+        changed.unwrap_or_default()
+    }
+}
+
+/// Which key of a source's configuration a problem of its server is about.
+fn of_source(problem: Problem) -> ConfigProblem {
+    let key = match problem.object.split(' ').next() {
+        Some("table" | "column") => "table.include.list",
+        Some("publication") => "publication.name",
+        Some("slot") => "slot.name",
+        _ if problem.what.starts_with("role ") => "database.user",
+        _ => "database.hostname",
+    };
+    let why = format!("{}: {}", problem.object, problem.what);
+    ConfigProblem { key: key.to_owned(), why, fix: problem.fix }
+}
+
+fn of_port(key: &str, error: &PortError) -> ConfigProblem {
+    let report = error.report();
+    let fix = error.next_step().unwrap_or("correct it, or mend what it names");
+    let why = report.strip_suffix(&format!("; {fix}")).unwrap_or(&report).to_owned();
+    ConfigProblem { key: key.to_owned(), why, fix: fix.to_owned() }
 }
 
 async fn observe_server(watch: &mut Option<WalMonitor>, config: Option<&SourceConfig>) -> Option<(u64, u64)> {

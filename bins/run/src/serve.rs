@@ -1,6 +1,7 @@
 //! `datapipe-run start` and `datapipe-run demo`: a runtime, a stop signal, an exit code.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use datapipe_boot::telemetry::Format;
 use datapipe_boot::{Exit, report, signals, telemetry};
@@ -16,11 +17,14 @@ pub(crate) fn start(arguments: &StartArguments) -> Exit {
             Ok(plan) => plan,
             Err(problems) => return crate::refuse(&problems),
         };
-        if let Err(error) = telemetry::init(Format::Text) {
-            report::print(&report::error(&error));
-            return Exit::Usage;
-        }
-        match start::run(&plan, &stop).await {
+        let levels = match telemetry::init(Format::Text) {
+            Ok(levels) => Arc::new(levels),
+            Err(error) => {
+                report::print(&report::error(&error));
+                return Exit::Usage;
+            }
+        };
+        match start::run(&plan, &levels, &stop).await {
             Ok(()) => Exit::Healthy,
             Err(StartError::Preflight(problems)) => {
                 report::print(&report::problems("the pipelines cannot start; nothing was changed", &problems));

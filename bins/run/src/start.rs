@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use datapipe_boot::telemetry::Levels;
 use datapipe_boot::{SystemClock, secrets};
 use datapipe_core::connector::{SinkConfig, SourceConfig};
 use datapipe_core::plan::{PipelinePlan, Plan, Problem, Problems};
@@ -40,7 +41,7 @@ impl From<PortError> for StartError {
 }
 
 /// Runs all pipelines of the plan until told to stop.
-pub(crate) async fn run(plan: &Plan, stop: &CancellationToken) -> Result<(), StartError> {
+pub(crate) async fn run(plan: &Plan, levels: &Arc<Levels>, stop: &CancellationToken) -> Result<(), StartError> {
     // Each step of the preparation may be broken off: the next start looks at what is there and does the rest.
     let kafka = tokio::select! {
         biased;
@@ -52,7 +53,7 @@ pub(crate) async fn run(plan: &Plan, stop: &CancellationToken) -> Result<(), Sta
     };
     let mut workers = JoinSet::new();
     for pipeline in &plan.tables {
-        let worker = worker(plan, pipeline, &kafka);
+        let worker = worker(plan, pipeline, &kafka, levels);
         let stop = stop.clone();
         workers.spawn(async move { worker.run(&stop).await });
     }
@@ -70,7 +71,7 @@ async fn prepare(plan: &Plan) -> Result<KafkaConfig, StartError> {
     Ok(kafka)
 }
 
-fn worker(plan: &Plan, pipeline: &PipelinePlan, kafka: &KafkaConfig) -> Worker {
+fn worker(plan: &Plan, pipeline: &PipelinePlan, kafka: &KafkaConfig, levels: &Arc<Levels>) -> Worker {
     let names = &pipeline.names;
     let settings = WorkerSettings {
         slug: names.slug.clone(),
@@ -80,7 +81,8 @@ fn worker(plan: &Plan, pipeline: &PipelinePlan, kafka: &KafkaConfig) -> Worker {
         spool_folder: plan.run.data_dir.clone(),
         drain_max: plan.run.drain_timeout.0,
     };
-    Worker::new(settings, Arc::new(Real::new(names.clone(), kafka.clone())), Arc::new(SystemClock))
+    let real = Real::new(names.clone(), kafka.clone(), Arc::clone(levels));
+    Worker::new(settings, Arc::new(real), Arc::new(SystemClock))
 }
 
 /// Where a table's REST interface answers.

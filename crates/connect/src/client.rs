@@ -1,5 +1,6 @@
 //! A client of a worker's REST interface.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use datapipe_core::port::connect::ConfigMap;
@@ -7,7 +8,10 @@ use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::wire::{ConnectorInfo, ConnectorStatus, ErrorMessage, ServerInfo};
+use crate::wire::{
+    ActiveTopics, ConfigInfos, ConfigKeyInfo, ConnectorInfo, ConnectorOffsets, ConnectorStatus, ErrorMessage, Expanded,
+    LoggerLevel, LoggerLevels, Message, NewConnector, PluginInfo, ServerInfo, TaskInfo, TaskState, WorkerHealth,
+};
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -104,8 +108,147 @@ impl Client {
         self.send(Method::PUT, &format!("/connectors/{name}/config"), Some(config)).await
     }
 
+    /// `GET /health`; an answer also if the worker is not well.
+    pub async fn health(&self) -> Result<WorkerHealth, ClientError> {
+        let url = format!("{}/health", self.base);
+        let transport = |source| ClientError::Transport { method: Method::GET, url: url.clone(), source };
+        self.http.get(&url).send().await.map_err(transport)?.json().await.map_err(transport)
+    }
+
+    /// `GET /connectors?expand=info&expand=status`: everything about every connector.
+    pub async fn expanded(&self) -> Result<BTreeMap<String, Expanded>, ClientError> {
+        self.get("/connectors?expand=info&expand=status").await
+    }
+
+    /// `POST /connectors`: makes a connector, which must not be there.
+    pub async fn create(&self, connector: &NewConnector) -> Result<ConnectorInfo, ClientError> {
+        self.send(Method::POST, "/connectors", Some(connector)).await
+    }
+
+    /// `GET /connectors/{name}/config`; none if there is no such connector.
+    pub async fn config(&self, name: &str) -> Result<Option<ConfigMap>, ClientError> {
+        found(self.get(&format!("/connectors/{name}/config")).await)
+    }
+
+    /// `PATCH /connectors/{name}/config`: changes some keys; none removes one.
+    pub async fn patch_config(
+        &self,
+        name: &str,
+        changes: &BTreeMap<String, Option<String>>,
+    ) -> Result<ConnectorInfo, ClientError> {
+        self.send(Method::PATCH, &format!("/connectors/{name}/config"), Some(changes)).await
+    }
+
+    /// `DELETE /connectors/{name}`
+    pub async fn delete(&self, name: &str) -> Result<(), ClientError> {
+        self.tell(Method::DELETE, &format!("/connectors/{name}")).await
+    }
+
+    /// `PUT /connectors/{name}/pause`
+    pub async fn pause(&self, name: &str) -> Result<(), ClientError> {
+        self.tell(Method::PUT, &format!("/connectors/{name}/pause")).await
+    }
+
+    /// `PUT /connectors/{name}/resume`: ends a pause or a stop.
+    pub async fn resume(&self, name: &str) -> Result<(), ClientError> {
+        self.tell(Method::PUT, &format!("/connectors/{name}/resume")).await
+    }
+
+    /// `PUT /connectors/{name}/stop`: ends the tasks; offsets may be changed then.
+    pub async fn stop(&self, name: &str) -> Result<(), ClientError> {
+        self.tell(Method::PUT, &format!("/connectors/{name}/stop")).await
+    }
+
+    /// `POST /connectors/{name}/restart`: the connector alone.
+    pub async fn restart(&self, name: &str) -> Result<(), ClientError> {
+        self.tell(Method::POST, &format!("/connectors/{name}/restart")).await
+    }
+
+    /// `POST /connectors/{name}/restart?includeTasks=true`: with its tasks; answers what is about to be restarted.
+    pub async fn restart_with_tasks(&self, name: &str, only_failed: bool) -> Result<ConnectorStatus, ClientError> {
+        let path = format!("/connectors/{name}/restart?includeTasks=true&onlyFailed={only_failed}");
+        self.send(Method::POST, &path, None::<&()>).await
+    }
+
+    /// `GET /connectors/{name}/tasks`; none if there is no such connector.
+    pub async fn tasks(&self, name: &str) -> Result<Option<Vec<TaskInfo>>, ClientError> {
+        found(self.get(&format!("/connectors/{name}/tasks")).await)
+    }
+
+    /// `GET /connectors/{name}/tasks/{task}/status`; none if it is not known.
+    pub async fn task_status(&self, name: &str, task: u32) -> Result<Option<TaskState>, ClientError> {
+        found(self.get(&format!("/connectors/{name}/tasks/{task}/status")).await)
+    }
+
+    /// `POST /connectors/{name}/tasks/{task}/restart`
+    pub async fn restart_task(&self, name: &str, task: u32) -> Result<(), ClientError> {
+        self.tell(Method::POST, &format!("/connectors/{name}/tasks/{task}/restart")).await
+    }
+
+    /// `GET /connectors/{name}/topics`: the topics that it has used.
+    pub async fn topics(&self, name: &str) -> Result<Vec<String>, ClientError> {
+        let mut topics: BTreeMap<String, ActiveTopics> = self.get(&format!("/connectors/{name}/topics")).await?;
+        Ok(topics.remove(name).map(|active| active.topics).unwrap_or_default())
+    }
+
+    /// `PUT /connectors/{name}/topics/reset`
+    pub async fn reset_topics(&self, name: &str) -> Result<(), ClientError> {
+        self.tell(Method::PUT, &format!("/connectors/{name}/topics/reset")).await
+    }
+
+    /// `GET /connectors/{name}/offsets`
+    pub async fn offsets(&self, name: &str) -> Result<ConnectorOffsets, ClientError> {
+        self.get(&format!("/connectors/{name}/offsets")).await
+    }
+
+    /// `PATCH /connectors/{name}/offsets`: the connector must be stopped.
+    pub async fn patch_offsets(&self, name: &str, offsets: &ConnectorOffsets) -> Result<Message, ClientError> {
+        self.send(Method::PATCH, &format!("/connectors/{name}/offsets"), Some(offsets)).await
+    }
+
+    /// `DELETE /connectors/{name}/offsets`: the connector must be stopped.
+    pub async fn delete_offsets(&self, name: &str) -> Result<Message, ClientError> {
+        self.send(Method::DELETE, &format!("/connectors/{name}/offsets"), None::<&()>).await
+    }
+
+    /// `GET /connector-plugins`: connectors alone, or everything that is installed.
+    pub async fn plugins(&self, connectors_only: bool) -> Result<Vec<PluginInfo>, ClientError> {
+        self.get(&format!("/connector-plugins?connectorsOnly={connectors_only}")).await
+    }
+
+    /// `GET /connector-plugins/{plugin}/config`: every key of a plugin.
+    pub async fn plugin_config(&self, plugin: &str) -> Result<Vec<ConfigKeyInfo>, ClientError> {
+        self.get(&format!("/connector-plugins/{plugin}/config")).await
+    }
+
+    /// `PUT /connector-plugins/{plugin}/config/validate`
+    pub async fn validate(&self, plugin: &str, config: &ConfigMap) -> Result<ConfigInfos, ClientError> {
+        self.send(Method::PUT, &format!("/connector-plugins/{plugin}/config/validate"), Some(config)).await
+    }
+
+    /// `GET /admin/loggers`
+    pub async fn loggers(&self) -> Result<LoggerLevels, ClientError> {
+        self.get("/admin/loggers").await
+    }
+
+    /// `GET /admin/loggers/{logger}`; none if there is no such logger.
+    pub async fn logger(&self, logger: &str) -> Result<Option<LoggerLevel>, ClientError> {
+        found(self.get(&format!("/admin/loggers/{logger}")).await)
+    }
+
+    /// `PUT /admin/loggers/{logger}`: sets the level of this worker's logger; answers whose level changed.
+    pub async fn set_logger(&self, logger: &str, level: &str) -> Result<Vec<String>, ClientError> {
+        let body = BTreeMap::from([("level", level)]);
+        self.send(Method::PUT, &format!("/admin/loggers/{logger}"), Some(&body)).await
+    }
+
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.send(Method::GET, path, None::<&()>).await
+    }
+
+    /// A request whose answer has no body.
+    async fn tell(&self, method: Method, path: &str) -> Result<(), ClientError> {
+        self.request(method, path, None::<&()>).await.map(drop)
     }
 
     async fn send<T: DeserializeOwned>(
@@ -114,6 +257,17 @@ impl Client {
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<T, ClientError> {
+        let answer = self.request(method.clone(), path, body).await?;
+        let url = format!("{}{path}", self.base);
+        answer.json().await.map_err(|source| ClientError::Transport { method, url, source })
+    }
+
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<reqwest::Response, ClientError> {
         let url = format!("{}{path}", self.base);
         let request = self.http.request(method.clone(), &url);
         let request = match body {
@@ -124,7 +278,7 @@ impl Client {
         let answer = request.send().await.map_err(transport)?;
         let status = answer.status();
         if status.is_success() {
-            return answer.json().await.map_err(transport);
+            return Ok(answer);
         }
         let text = answer.text().await.map_err(transport)?;
         let message = serde_json::from_str::<ErrorMessage>(&text).map_or(text, |error| error.message);

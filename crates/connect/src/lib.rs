@@ -8,6 +8,7 @@ mod wire;
 #[cfg(feature = "client")]
 pub use client::{Client, ClientError};
 pub use wire::{
-    ConnectorInfo, ConnectorKind, ConnectorState, ConnectorStatus, ErrorMessage, NewConnector, ServerInfo, TaskId,
-    TaskState,
+    ActiveTopics, ConfigInfo, ConfigInfos, ConfigKeyInfo, ConfigValueInfo, ConnectorInfo, ConnectorKind,
+    ConnectorOffset, ConnectorOffsets, ConnectorState, ConnectorStatus, ErrorMessage, Expanded, LoggerLevel,
+    LoggerLevels, Message, NewConnector, PluginInfo, ServerInfo, TaskId, TaskInfo, TaskState, WorkerHealth,
 };

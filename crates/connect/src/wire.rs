@@ -1,6 +1,8 @@
 //! The bodies of requests and answers, as Kafka Connect 4 writes them.
 
-use datapipe_core::port::connect::{ConfigMap, State};
+use std::collections::BTreeMap;
+
+use datapipe_core::port::connect::{ConfigMap, JsonMap, State};
 use serde::{Deserialize, Serialize};
 
 /// The answer to `GET /`.
@@ -85,6 +87,9 @@ pub struct ConnectorState {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// The plugin's version. Kafka Connect tells it since 4.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 /// The state of a task.
@@ -99,7 +104,159 @@ pub struct TaskState {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// The plugin's version. Kafka Connect tells it since 4.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
+
+/// The answer to `GET /health`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerHealth {
+    /// `healthy`, `starting` or `unhealthy`.
+    pub status: String,
+    /// The same in a sentence.
+    pub message: String,
+}
+
+/// One connector in the answer to `GET /connectors?expand=..`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expanded {
+    /// With `expand=info`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub info: Option<ConnectorInfo>,
+    /// With `expand=status`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<ConnectorStatus>,
+}
+
+/// A task in the answer to `GET /connectors/{name}/tasks`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskInfo {
+    /// The task.
+    pub id: TaskId,
+    /// Its configuration.
+    pub config: ConfigMap,
+}
+
+/// The topics of one connector in the answer to `GET /connectors/{name}/topics`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActiveTopics {
+    /// Topics that it has used since they were last reset.
+    pub topics: Vec<String>,
+}
+
+/// The offsets of a connector: what `GET /connectors/{name}/offsets` answers, and `PATCH` takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectorOffsets {
+    /// One entry for each partition.
+    pub offsets: Vec<ConnectorOffset>,
+}
+
+/// Where a connector has come in one partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectorOffset {
+    /// The partition: `{"server": ..}` of a source, `{"kafka_topic": .., "kafka_partition": ..}` of a sink.
+    pub partition: JsonMap,
+    /// The offset; none forgets it.
+    pub offset: Option<JsonMap>,
+}
+
+/// An answer in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// The words.
+    pub message: String,
+}
+
+/// An entry of `GET /connector-plugins`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginInfo {
+    /// The class.
+    pub class: String,
+    /// `source`, `sink`, or with `connectorsOnly=false` another kind of plugin.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its version, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// A key of a plugin's configuration: an entry of `GET /connector-plugins/{plugin}/config`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigKeyInfo {
+    /// The key.
+    pub name: String,
+    /// Its type, as `STRING`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// It must be given.
+    pub required: bool,
+    /// What it is without being given.
+    pub default_value: Option<String>,
+    /// `HIGH`, `MEDIUM` or `LOW`.
+    pub importance: String,
+    /// What it is for.
+    pub documentation: String,
+    /// The group that it is shown in.
+    pub group: Option<String>,
+    /// Its place there; -1 without a group.
+    pub order_in_group: i32,
+    /// How wide a form shows it, as `SHORT`.
+    pub width: String,
+    /// Its name for people.
+    pub display_name: String,
+    /// Keys that depend on it.
+    pub dependents: Vec<String>,
+}
+
+/// A key's value as it was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigValueInfo {
+    /// The key.
+    pub name: String,
+    /// The value; a password is `[hidden]`.
+    pub value: Option<String>,
+    /// Values to choose from.
+    pub recommended_values: Vec<String>,
+    /// What is wrong with it.
+    pub errors: Vec<String>,
+    /// A form shows it.
+    pub visible: bool,
+}
+
+/// A key with its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigInfo {
+    /// The key; none for one that is not declared.
+    pub definition: Option<ConfigKeyInfo>,
+    /// Its value.
+    pub value: ConfigValueInfo,
+}
+
+/// The answer to `PUT /connector-plugins/{plugin}/config/validate`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigInfos {
+    /// The class.
+    pub name: String,
+    /// How many errors there are in all.
+    pub error_count: usize,
+    /// The groups of keys.
+    pub groups: Vec<String>,
+    /// All keys.
+    pub configs: Vec<ConfigInfo>,
+}
+
+/// An entry of `GET /admin/loggers`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggerLevel {
+    /// The level, as `INFO`.
+    pub level: String,
+    /// When it was set by REST, in milliseconds since 1970-01-01 UTC; none if it never was.
+    pub last_modified: Option<i64>,
+}
+
+/// What `GET /admin/loggers` answers.
+pub type LoggerLevels = BTreeMap<String, LoggerLevel>;
 
 /// The body of every refusal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,5 +290,23 @@ mod tests {
         same::<ErrorMessage>(r#"{"error_code":404,"message":"Connector s not found"}"#);
         same::<NewConnector>(r#"{"name":"s","config":{},"initial_state":"STOPPED"}"#);
         same::<NewConnector>(r#"{"name":"s","config":{}}"#);
+        same::<ConnectorStatus>(
+            r#"{"name":"s","connector":{"state":"STOPPED","worker_id":"w:8083","version":"3.6.3.Final"},"tasks":[],"type":"source"}"#,
+        );
+        same::<WorkerHealth>(r#"{"status":"healthy","message":"ready"}"#);
+        same::<BTreeMap<String, ActiveTopics>>(r#"{"s":{"topics":["cdc.public.users"]}}"#);
+        same::<Vec<TaskInfo>>(r#"[{"id":{"connector":"s","task":0},"config":{"task.class":"x"}}]"#);
+        same::<ConnectorOffsets>(
+            r#"{"offsets":[{"partition":{"server":"cdc"},"offset":{"lsn":7}},
+                           {"partition":{"kafka_topic":"t","kafka_partition":0},"offset":null}]}"#,
+        );
+        same::<PluginInfo>(r#"{"class":"x","type":"sink","version":"1"}"#);
+        same::<ConfigInfos>(
+            r#"{"name":"x","error_count":1,"groups":["Common"],"configs":[{"definition":{"name":"name","type":"STRING",
+                "required":true,"default_value":null,"importance":"HIGH","documentation":"d","group":"Common",
+                "order_in_group":1,"width":"MEDIUM","display_name":"n","dependents":[]},
+                "value":{"name":"name","value":null,"recommended_values":[],"errors":["e"],"visible":true}}]}"#,
+        );
+        same::<LoggerLevels>(r#"{"root":{"level":"INFO","last_modified":null}}"#);
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! It speaks to a broker of version 3 or 4 by librdkafka and implements the ports
 //! [`TransactionalLog`](datapipe_core::port::log::TransactionalLog),
-//! [`LogReader`](datapipe_core::port::log::LogReader) and
-//! [`ConnectStore`](datapipe_core::port::connect::ConnectStore). It knows nothing of PostgreSQL, of objects, or of
+//! [`LogReader`](datapipe_core::port::log::LogReader),
+//! [`ConnectStore`](datapipe_core::port::connect::ConnectStore) and
+//! [`OffsetStore`](datapipe_core::port::connect::OffsetStore). It knows nothing of PostgreSQL, of objects, or of
 //! what the records mean.
 //!
 //! Blocking calls of librdkafka run on tokio's blocking threads, clients are destroyed in the background, and every
@@ -12,6 +13,8 @@
 
 mod client;
 mod config;
+mod connect_feed;
+mod connect_records;
 mod connect_store;
 mod consumer;
 mod dead_letters;
@@ -19,16 +22,18 @@ mod error;
 pub mod identity;
 pub mod lag;
 mod murmur2;
+mod offset_store;
 mod ownership;
 mod producer;
 mod tail;
 pub mod topics;
 
 pub use config::{ConfigError, KafkaConfig};
-pub use connect_store::{KafkaConnectStore, Statuses};
+pub use connect_store::KafkaConnectStore;
 pub use consumer::{ReaderSettings, TopicReader};
 pub use dead_letters::DeadLetters;
 pub use error::Cause;
 pub use murmur2::{murmur2, partition_of};
+pub use offset_store::KafkaOffsetStore;
 pub use ownership::{Generation, Ownership, SESSION_TIMEOUT};
 pub use producer::{ProducerSettings, TransactionalProducer};

@@ -16,7 +16,7 @@ use crate::error::{plain, port_error};
 /// Fetched ahead while reading; a compacted topic may hold any number of records.
 const PREFETCH_BYTES: u32 = 2 * 1024 * 1024;
 /// The name that every such reader has.
-const UNUSED_GROUP: &str = "datapipe-tail";
+pub(crate) const UNUSED_GROUP: &str = "datapipe-tail";
 /// How often the end of the committed part is looked at while an open transaction hides the log's end.
 const SETTLE_STEP: Duration = Duration::from_millis(20);
 
@@ -63,7 +63,7 @@ pub(crate) fn wait_for_leaders(config: &KafkaConfig, topic: &str, deadline: Inst
     }
 }
 
-/// Gives every committed record of a partition, up to the end that the log has now, to `each` (key, value).
+/// Gives every committed record of a partition, up to the end that the log has now, to `each` (offset, key, value).
 ///
 /// Records of a transaction that is still open hide the end: they are waited for, at most `wait`. Blocks.
 pub(crate) fn read_to_end(
@@ -71,7 +71,7 @@ pub(crate) fn read_to_end(
     topic: &str,
     partition: i32,
     wait: Duration,
-    mut each: impl FnMut(Option<&[u8]>, Option<&[u8]>),
+    mut each: impl FnMut(i64, Option<&[u8]>, Option<&[u8]>),
 ) -> Result<(), PortError> {
     let attempt = || format!("reading topic {topic}, partition {partition}, to its end");
     let failed = |error: KafkaError| port_error(attempt(), &error);
@@ -88,7 +88,7 @@ pub(crate) fn read_to_end(
     while last_progress.elapsed() < REQUEST_TIMEOUT {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
-                each(message.key(), message.payload());
+                each(message.offset(), message.key(), message.payload());
                 last_progress = Instant::now();
             }
             Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),

@@ -1,12 +1,16 @@
 //! What a worker needs of the outside world. The binary that meets the adapters implements it.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
-use datapipe_core::connector::{SinkConfig, SourceConfig};
+use datapipe_core::connector::{ConfigProblem, SinkConfig, SourceConfig};
 use datapipe_core::port::PortError;
-use datapipe_core::port::connect::ConnectStore;
+use datapipe_core::port::connect::{ConnectStore, OffsetStore};
 use datapipe_core::port::log::{DeadLetterQueue, LogReader, TransactionalLog};
 use datapipe_core::port::source::ChangeSource;
 use datapipe_core::port::store::ObjectStore;
+
+pub use datapipe_connect::LoggerLevel;
 
 /// Membership of a worker's group.
 ///
@@ -44,6 +48,9 @@ pub trait Adapters: Send + Sync {
     /// The internal topics of configurations and statuses.
     async fn connect_store(&self) -> Result<Box<dyn ConnectStore>, PortError>;
 
+    /// Where connectors have come.
+    async fn offset_store(&self) -> Result<Box<dyn OffsetStore>, PortError>;
+
     /// Kafka's cluster id.
     async fn cluster_id(&self) -> Result<String, PortError>;
 
@@ -73,4 +80,17 @@ pub trait Adapters: Send + Sync {
 
     /// Resident memory of this process, in bytes, as its system tells it; none where it does not.
     fn resident_bytes(&self) -> Option<u64>;
+
+    /// What keeps the server of a source from serving it: role, settings, table, publication, slot. Changes nothing.
+    async fn examine_source(&self, config: &SourceConfig) -> Vec<ConfigProblem>;
+
+    /// What keeps the store of a sink from taking its objects. Changes nothing but a probe outside of all folders.
+    async fn examine_sink(&self, config: &SinkConfig) -> Vec<ConfigProblem>;
+
+    /// The levels of all loggers that have one, in Kafka Connect's words (`TRACE`, `DEBUG`, `INFO`, `WARN`, `ERROR`,
+    /// `OFF`); that of all others is the level of `root`.
+    fn logger_levels(&self) -> BTreeMap<String, LoggerLevel>;
+
+    /// Sets the level of a logger and of all below it, for the whole process; returns the loggers whose level changed.
+    fn set_logger_level(&self, logger: &str, level: &str) -> Vec<String>;
 }

@@ -1,87 +1,72 @@
 //! Configurations from the internal topic, read into what a worker can run.
 
-use std::collections::BTreeMap;
-
-use datapipe_connect::ConnectorKind;
-use datapipe_core::connector::{ConfigProblem, SinkConfig, SourceConfig};
+use datapipe_core::connector::{ConfigProblem, Plugin, SinkConfig, SourceConfig};
 use datapipe_core::port::connect::ConfigMap;
 
 /// A connector that this worker can run, or why it cannot.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Connector {
     Source(Box<SourceConfig>),
     Sink(Box<SinkConfig>),
     Unusable(String),
 }
 
-/// A connector, with the configuration as it was given.
-#[derive(Clone, Debug)]
-pub(crate) struct Configured {
-    pub(crate) map: ConfigMap,
-    pub(crate) connector: Connector,
-}
-
-impl Configured {
-    /// Which way its rows flow; what cannot be used is told by its class alone.
-    pub(crate) fn kind(&self) -> ConnectorKind {
-        match &self.connector {
-            Connector::Source(_) => ConnectorKind::Source,
-            Connector::Sink(_) => ConnectorKind::Sink,
-            Connector::Unusable(_) => match self.map.get("connector.class") {
-                Some(class) if class.contains("Sink") => ConnectorKind::Sink,
-                _ => ConnectorKind::Source,
-            },
+impl Connector {
+    /// Keys that were given and change nothing here.
+    pub(crate) fn ignored(&self) -> &[String] {
+        match self {
+            Self::Source(config) => &config.ignored,
+            Self::Sink(config) => &config.ignored,
+            Self::Unusable(_) => &[],
         }
     }
 }
 
-/// Reads all configurations. One that cannot be used does not keep the others from running.
-pub(crate) fn read(configs: BTreeMap<String, ConfigMap>) -> BTreeMap<String, Configured> {
-    let configured = configs.into_iter().map(|(name, map)| {
-        let connector = connector(&map);
-        (name, Configured { map, connector })
-    });
-    configured.collect()
+/// What a configuration comes to. One that cannot be used does not keep others from running.
+pub(crate) fn read(map: &ConfigMap) -> Connector {
+    check(map).unwrap_or_else(|problems| {
+        let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        Connector::Unusable(texts.join("; "))
+    })
 }
 
 /// Why a worker would not run a connector of this configuration; none if it would.
 pub fn refusal(map: &ConfigMap) -> Option<String> {
-    match connector(map) {
+    match read(map) {
         Connector::Unusable(why) => Some(why),
         Connector::Source(_) | Connector::Sink(_) => None,
     }
 }
 
-fn connector(map: &ConfigMap) -> Connector {
-    let class = map.get("connector.class").map_or("", String::as_str);
-    match class.rsplit('.').next() {
-        Some("PostgresConnector") => match SourceConfig::from_map(map) {
-            Ok(config) => Connector::Source(Box::new(config)),
-            Err(problems) => unusable(&problems),
-        },
-        Some("AivenKafkaConnectS3SinkConnector") => match SinkConfig::from_map(map).map(served) {
-            Ok(Ok(config)) => Connector::Sink(Box::new(config)),
-            Ok(Err(why)) => Connector::Unusable(why),
-            Err(problems) => unusable(&problems),
-        },
-        _ => Connector::Unusable(format!("connector.class {class:?} is not one that the native worker serves")),
+/// Reads a configuration; all problems at once, by key.
+pub(crate) fn check(map: &ConfigMap) -> Result<Connector, Vec<ConfigProblem>> {
+    match Plugin::of(map) {
+        Some(plugin) if plugin.source => SourceConfig::from_map(map).map(|config| Connector::Source(Box::new(config))),
+        Some(_) => SinkConfig::from_map(map).and_then(served).map(|config| Connector::Sink(Box::new(config))),
+        None => {
+            let class = map.get("connector.class").map_or("", String::as_str);
+            let why = format!("{class:?} is not one that the native worker serves");
+            let fix = format!("set one of {}", classes().join(", "));
+            Err(vec![ConfigProblem { key: "connector.class".to_owned(), why, fix }])
+        }
     }
 }
 
-fn unusable(problems: &[ConfigProblem]) -> Connector {
-    let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
-    Connector::Unusable(texts.join("; "))
+/// The classes that are served.
+pub(crate) fn classes() -> Vec<&'static str> {
+    datapipe_core::connector::keys::PLUGINS.iter().map(|plugin| plugin.class).collect()
 }
 
 /// The native sink's objects are the contract's: one layout, gzip.
-fn served(config: SinkConfig) -> Result<SinkConfig, String> {
+fn served(config: SinkConfig) -> Result<SinkConfig, Vec<ConfigProblem>> {
+    let key = "file.name.template".to_owned();
     if table_of(&config.prefix).is_none() {
-        let prefix = &config.prefix;
-        return Err(format!("file.name.template starts with {prefix:?}; the native sink writes table={{table}}/ only"));
+        let why = format!("it starts with {:?}", config.prefix);
+        return Err(vec![ConfigProblem { key, why, fix: "the native sink writes table={table}/ only".to_owned() }]);
     }
     if config.suffix != datapipe_core::object::SUFFIX {
-        let suffix = &config.suffix;
-        return Err(format!("file.name.template ends with {suffix:?}; the native sink writes .jsonl.gz only"));
+        let why = format!("it ends with {:?}", config.suffix);
+        return Err(vec![ConfigProblem { key, why, fix: "the native sink writes .jsonl.gz only".to_owned() }]);
     }
     Ok(config)
 }

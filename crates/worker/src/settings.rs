@@ -30,4 +30,9 @@ impl WorkerSettings {
     pub fn transactional_id(&self, connector: &str) -> String {
         format!("{}-{connector}-0", self.group)
     }
+
+    /// The transactional id under which a JVM worker that leads the group writes the configurations topic.
+    pub fn leader_id(&self) -> String {
+        format!("connect-cluster-{}", self.group)
+    }
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use datapipe_core::connector::{SinkConfig, SourceConfig};
+use datapipe_core::connector::{DEBEZIUM_VERSION, SinkConfig, SourceConfig};
 use datapipe_core::envelope::EnvelopeSettings;
 use datapipe_core::object::CutLimits;
 use datapipe_core::port::clock::Clock;
@@ -24,8 +24,6 @@ use crate::health::{Limits, Observed, Phase, judge};
 use crate::{Backoff, WorkerSettings};
 use datapipe_core::port::connect::State;
 
-/// The version that `source.version` carries: the Debezium whose records these are equal to.
-pub(crate) const DEBEZIUM_VERSION: &str = "3.7.0.Final";
 /// A log transaction is committed at the latest at this size, so that readers and memory are not kept waiting.
 const TRANSACTION_BYTES_MAX: usize = 8 << 20;
 /// Bytes of compressed content of an open object in memory; above, it goes to a file.

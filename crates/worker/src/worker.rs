@@ -1,38 +1,74 @@
-//! One table's worker: the group, the configurations, the tasks, and what is shown of them.
+//! One table's worker: the internal topics, the group, the runs, and what is shown of them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use datapipe_core::port::PortError;
 use datapipe_core::port::clock::Clock;
-use datapipe_core::port::connect::{ConnectStore, State, StatusRecord};
-use tokio::task::JoinSet;
+use datapipe_core::port::connect::ConnectStore;
+use datapipe_core::port::{ErrorKind, PortError};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::adapters::{Adapters, Observation, Ownership};
-use crate::connectors::{self, Configured, Connector};
-use crate::tasks::{self, Task};
+use crate::connectors::Connector;
+use crate::fleet::Fleet;
+use crate::follow::follow;
+use crate::lifecycle::task_records;
+use crate::status::{Author, Standing, Written, given_up, standing};
+use crate::tasks::Task;
+use crate::topics::TopicsSeen;
+use crate::view::{Reading, View};
 use crate::{Backoff, WorkerSettings, rest};
 
-/// How often statuses are written and the surroundings looked at.
+/// How often statuses are looked at without a change, and the surroundings.
 const WATCH: Duration = Duration::from_secs(2);
+/// How long a new owner waits until it has read what was written before.
+const READ_MAX: Duration = Duration::from_secs(30);
 
-/// What REST and metrics show. Shared with the parts that serve them.
+/// What the parts of a worker share.
 pub(crate) struct Shown {
     pub(crate) settings: WorkerSettings,
     pub(crate) adapters: Arc<dyn Adapters>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) connectors: Mutex<BTreeMap<String, Configured>>,
+    pub(crate) view: watch::Sender<View>,
+    /// What goes on, by connector.
     pub(crate) tasks: Mutex<BTreeMap<String, Arc<Task>>>,
+    /// The number of restarts that each run has seen.
+    pub(crate) runs: Mutex<BTreeMap<String, u64>>,
     pub(crate) cluster_id: Mutex<Option<String>>,
     pub(crate) observation: Mutex<Observation>,
     pub(crate) generation: Mutex<Option<i32>>,
+    /// Where an owner writes; none in standby.
+    pub(crate) store: Mutex<Option<Arc<dyn ConnectStore>>>,
+    /// Changes by REST take turns: each looks at what the last one left.
+    pub(crate) turn: tokio::sync::Mutex<()>,
 }
 
 /// Locks without caring whether another thread panicked while it held the lock: the values are replaced whole.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shown {
+    /// How a connector stands by what is known here; none if there is none.
+    pub(crate) fn standing(&self, view: &View, name: &str, author: &Author) -> Option<Standing> {
+        let run = lock(&self.tasks).get(name).cloned().map(|task| task.state(self.clock.now_us()));
+        standing(view, name, run, author)
+    }
+
+    /// Who this worker is as an owner; none in standby.
+    pub(crate) fn author(&self) -> Option<Author> {
+        let generation = (*lock(&self.generation))?;
+        Some(Author { worker_id: self.settings.worker_id(), generation })
+    }
+
+    /// Waits until a view is as it should be.
+    pub(crate) async fn until(&self, limit: Duration, is_so: impl FnMut(&View) -> bool) -> bool {
+        let mut views = self.view.subscribe();
+        let waited = tokio::time::timeout(limit, views.wait_for(is_so)).await;
+        matches!(waited, Ok(Ok(_)))
+    }
 }
 
 /// One table's worker.
@@ -47,11 +83,14 @@ impl Worker {
             settings,
             adapters,
             clock,
-            connectors: Mutex::default(),
+            view: watch::Sender::new(View::default()),
             tasks: Mutex::default(),
+            runs: Mutex::default(),
             cluster_id: Mutex::default(),
             observation: Mutex::default(),
             generation: Mutex::default(),
+            store: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
         };
         Self { shown: Arc::new(shown) }
     }
@@ -60,6 +99,14 @@ impl Worker {
     /// failure of any part is shown and tried again; it never ends the worker.
     pub async fn run(&self, stop: &CancellationToken) {
         let rest = tokio::spawn(rest::serve(Arc::clone(&self.shown), stop.clone()));
+        tokio::join!(follow(&self.shown, stop), self.serve(stop));
+        if rest.await.is_err() {
+            tracing::error!(table = %self.shown.settings.slug, "the REST server ended by a panic");
+        }
+    }
+
+    /// One membership after the other.
+    async fn serve(&self, stop: &CancellationToken) {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
         while !stop.is_cancelled() {
             match self.serve_group(stop).await {
@@ -75,9 +122,6 @@ impl Worker {
                 }
             }
         }
-        if rest.await.is_err() {
-            tracing::error!(table = %self.shown.settings.slug, "the REST server ended by a panic");
-        }
     }
 
     /// One membership: wait for ownership, run until it is lost or the stop signal comes, leave.
@@ -91,10 +135,7 @@ impl Worker {
             () = stop.cancelled() => return membership.leave().await,
             generation = membership.acquired() => generation?,
         };
-        *lock(&shown.generation) = Some(generation);
         let ended = self.own(membership.as_mut(), generation, stop).await;
-        *lock(&shown.generation) = None;
-        lock(&shown.tasks).clear();
         membership.leave().await?;
         ended
     }
@@ -107,118 +148,109 @@ impl Worker {
         stop: &CancellationToken,
     ) -> Result<(), PortError> {
         let shown = &self.shown;
-        let store = shown.adapters.connect_store().await?;
-        let configured = connectors::read(store.configs().await?);
-        tracing::info!(table = %shown.settings.slug, generation, connectors = configured.len(), "owning the group");
-        lock(&shown.connectors).clone_from(&configured);
-        let ending = stop.child_token();
-        let mut running = JoinSet::new();
-        for configured in configured.values() {
-            self.spawn(&mut running, configured, &ending);
-        }
-        let lost = tokio::select! {
+        let store: Arc<dyn ConnectStore> = Arc::from(shown.adapters.connect_store().await?);
+        let mut fleet = Fleet::new(Arc::clone(shown));
+        let owned = tokio::select! {
             biased;
             () = stop.cancelled() => Ok(()),
             lost = membership.lost() => lost,
-            () = self.watch(store.as_ref(), generation) => Ok(()),
+            failed = self.drive(&mut fleet, &store, generation) => Err(failed),
+            () = self.observe() => Ok(()),
         };
-        ending.cancel();
-        let drain_max = shown.settings.drain_max;
-        let drained = tokio::time::timeout(drain_max, async { while running.join_next().await.is_some() {} }).await;
-        if drained.is_err() {
-            let limit_s = drain_max.as_secs();
-            tracing::warn!(table = %shown.settings.slug, limit_s, "tasks did not end in time and are dropped");
+        *lock(&shown.store) = None;
+        let author = shown.author();
+        *lock(&shown.generation) = None;
+        fleet.drain().await;
+        if let Some(author) = author.filter(|_| stop.is_cancelled()) {
+            let standings = self.standings(&author).into_iter().map(|(name, standing)| (name, given_up(standing)));
+            self.write_statuses(store.as_ref(), &standings.collect(), &mut Written::default()).await;
         }
-        running.shutdown().await;
-        if stop.is_cancelled() {
-            self.write_statuses(store.as_ref(), generation, &mut BTreeMap::new()).await;
-        }
-        lost
+        owned
     }
 
-    fn spawn(&self, running: &mut JoinSet<()>, configured: &Configured, ending: &CancellationToken) {
-        let (shown, ending) = (Arc::clone(&self.shown), ending.clone());
-        match configured.connector.clone() {
-            Connector::Source(config) => {
-                let task = self.show_task(Task::source(&config));
-                running.spawn(async move {
-                    let Shown { settings, adapters, clock, .. } = shown.as_ref();
-                    tasks::run_source(&task, &config, settings, adapters.as_ref(), clock.as_ref(), &ending).await;
-                });
-            }
-            Connector::Sink(config) => {
-                let task = self.show_task(Task::sink(&config));
-                running.spawn(async move {
-                    let Shown { settings, adapters, clock, .. } = shown.as_ref();
-                    tasks::run_sink(&task, &config, settings, adapters.as_ref(), clock.as_ref(), &ending).await;
-                });
-            }
-            Connector::Unusable(why) => tracing::error!(table = %shown.settings.slug, "connector not started: {why}"),
+    /// Keeps the runs as the configurations topic wants them. Ends only by a failure.
+    async fn drive(&self, fleet: &mut Fleet, store: &Arc<dyn ConnectStore>, generation: i32) -> PortError {
+        let shown = &self.shown;
+        if let Err(error) = self.take_over(store.as_ref()).await {
+            return error;
         }
-    }
-
-    fn show_task(&self, task: Task) -> Arc<Task> {
-        let task = Arc::new(task);
-        lock(&self.shown.tasks).insert(task.connector.clone(), Arc::clone(&task));
-        task
-    }
-
-    /// Writes statuses as they change, and looks at the surroundings.
-    async fn watch(&self, store: &dyn ConnectStore, generation: i32) {
-        let mut written = BTreeMap::new();
+        *lock(&shown.store) = Some(Arc::clone(store));
+        *lock(&shown.generation) = Some(generation);
+        let (mut written, mut seen) = (Written::default(), TopicsSeen::default());
+        let mut views = shown.view.subscribe();
+        tracing::info!(table = %shown.settings.slug, generation, "owning the group");
         loop {
-            self.write_statuses(store, generation, &mut written).await;
-            let (source, sink) = self.configs();
-            let seen = self.shown.adapters.observe(source.as_deref(), sink.as_deref()).await;
-            *lock(&self.shown.observation) = seen;
-            tokio::time::sleep(WATCH).await;
+            let view = views.borrow_and_update().clone();
+            let records = task_records(&view);
+            if let Err(error) = store.write(&records).await {
+                tracing::warn!(table = %shown.settings.slug, "task configurations not written: {}", error.report());
+            }
+            fleet.steer(&view);
+            if let Some(author) = shown.author() {
+                self.write_statuses(store.as_ref(), &self.standings(&author), &mut written).await;
+            }
+            seen.write(shown, store.as_ref(), &view).await;
+            tokio::select! {
+                changed = views.changed() => drop(changed),
+                () = fleet.ended() => {}
+                () = tokio::time::sleep(WATCH) => {}
+            }
         }
     }
 
-    fn configs(
-        &self,
-    ) -> (Option<Box<datapipe_core::connector::SourceConfig>>, Option<Box<datapipe_core::connector::SinkConfig>>) {
-        let (mut source, mut sink) = (None, None);
-        for configured in lock(&self.shown.connectors).values() {
-            match &configured.connector {
-                Connector::Source(config) => source = Some(config.clone()),
-                Connector::Sink(config) => sink = Some(config.clone()),
-                Connector::Unusable(_) => {}
-            }
+    /// A new owner first ends the last one's right to write, and then knows all that it wrote.
+    async fn take_over(&self, store: &dyn ConnectStore) -> Result<(), PortError> {
+        let end = store.claim(&self.shown.settings.leader_id()).await?;
+        let read = |view: &View| view.reading == Reading::Current && view.last_config >= end;
+        if self.shown.until(READ_MAX, read).await {
+            return Ok(());
         }
-        (source, sink)
+        let attempt = "reading the configurations topic up to the takeover";
+        let cause = match &self.shown.view.borrow().reading {
+            Reading::Broken(why) => why.clone(),
+            Reading::Behind | Reading::Current => format!("not done within {} s", READ_MAX.as_secs()),
+        };
+        Err(PortError::new(ErrorKind::Retry, attempt).because(cause))
+    }
+
+    fn standings(&self, author: &Author) -> BTreeMap<String, Standing> {
+        let view = self.shown.view.borrow().clone();
+        let all = view.all().filter_map(|(name, _, _)| Some((name.clone(), self.shown.standing(&view, name, author)?)));
+        all.collect()
     }
 
     async fn write_statuses(
         &self,
         store: &dyn ConnectStore,
-        generation: i32,
-        written: &mut BTreeMap<String, StatusRecord>,
+        standings: &BTreeMap<String, Standing>,
+        written: &mut Written,
     ) {
-        let now_us = self.shown.clock.now_us();
-        let tasks: Vec<_> = lock(&self.shown.tasks).values().cloned().collect();
-        for task in tasks {
-            let (state, trace) = task.state(now_us);
-            let worker_id = self.shown.settings.worker_id();
-            let record = StatusRecord { state, trace, worker_id, generation };
-            // Traces of a stall count seconds: only a change of state is worth a record.
-            if written.get(&task.connector).is_some_and(|last| last.state == record.state) {
-                continue;
-            }
-            let connector_record = StatusRecord { trace: None, state: connector_state(record.state), ..record.clone() };
-            let put = async {
-                store.put_connector_status(&task.connector, &connector_record).await?;
-                store.put_task_status(&task.connector, 0, &record).await
-            };
-            match put.await {
-                Ok(()) => drop(written.insert(task.connector.clone(), record)),
-                Err(error) => tracing::warn!(connector = %task.connector, "status not written: {}", error.report()),
+        let changes = written.missing(&self.shown.view.borrow(), standings);
+        for change in changes {
+            match store.put_status(&change).await {
+                Ok(()) => written.note(&change),
+                Err(error) => {
+                    let table = &self.shown.settings.slug;
+                    tracing::warn!(%table, "status not written: {}", error.report());
+                }
             }
         }
     }
-}
 
-/// A connector runs as long as it has a task to run: a failure is its task's.
-pub(crate) fn connector_state(task: State) -> State {
-    if task == State::Failed { State::Running } else { task }
+    /// Looks at the surroundings, for ever.
+    async fn observe(&self) {
+        loop {
+            let (mut source, mut sink) = (None, None);
+            for (_, _, connector) in self.shown.view.borrow().clone().all() {
+                match connector {
+                    Connector::Source(config) => source = Some(config.clone()),
+                    Connector::Sink(config) => sink = Some(config.clone()),
+                    Connector::Unusable(_) => {}
+                }
+            }
+            let seen = self.shown.adapters.observe(source.as_deref(), sink.as_deref()).await;
+            *lock(&self.shown.observation) = seen;
+            tokio::time::sleep(WATCH).await;
+        }
+    }
 }

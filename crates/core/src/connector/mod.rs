@@ -1,20 +1,29 @@
 //! Connector configurations, both ways: the maps that Kafka Connect takes, and typed values for the native worker.
 //!
-//! A map is read strictly: a key that would change what the rows are, and that the native worker does not serve, is
+//! Every documented key of both connectors is declared once, in [`keys`], with what the native worker makes of it. A map
+//! is read strictly: a key that would change what the rows are, and that the native worker does not serve, is
 //! a [`ConfigProblem`], as is a missing key whose default it does not serve. Keys that only tune a JVM are listed as
 //! ignored. So whatever is accepted means the same under every kind of worker.
 
-mod known;
+mod cluster;
+pub mod keys;
+mod nearest;
+mod offsets;
 mod problem;
 mod reader;
 mod sink;
 mod source;
 
+pub use cluster::{Registered, Registry};
+pub use keys::{DEBEZIUM_VERSION, Plugin};
+pub use offsets::{sink_offset, source_offset_problem};
 pub use problem::ConfigProblem;
 pub use sink::SinkConfig;
 pub use source::SourceConfig;
 
 use std::fmt;
+
+use nearest::nearest;
 
 use crate::secret::{Secret, SecretRef};
 

@@ -4,19 +4,20 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use super::known::Known;
-use super::{ConfigProblem, ConfigSecret};
+use super::keys::{Plugin, Served};
+use super::{ConfigProblem, ConfigSecret, nearest};
 use crate::port::connect::ConfigMap;
 
 pub(super) struct Reader<'a> {
     map: &'a ConfigMap,
+    plugin: &'static Plugin,
     asked: BTreeSet<&'static str>,
     problems: Vec<ConfigProblem>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(map: &'a ConfigMap) -> Self {
-        Self { map, asked: BTreeSet::new(), problems: Vec::new() }
+    pub(super) fn new(map: &'a ConfigMap, plugin: &'static Plugin) -> Self {
+        Self { map, plugin, asked: BTreeSet::new(), problems: Vec::new() }
     }
 
     pub(super) fn problem(&mut self, key: &str, why: impl Into<String>, fix: impl Into<String>) {
@@ -25,6 +26,7 @@ impl<'a> Reader<'a> {
 
     /// The value if the key is there; an empty text counts as absent, as it does in Kafka Connect.
     pub(super) fn optional(&mut self, key: &'static str) -> Option<&'a str> {
+        debug_assert!(self.plugin.key(key).is_some(), "{key} is read and not declared");
         self.asked.insert(key);
         self.map.get(key).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
@@ -34,6 +36,20 @@ impl<'a> Reader<'a> {
             self.problem(key, "is missing", format!("set it, as in {example:?}"));
             ""
         })
+    }
+
+    /// Checks that `connector.class` names this connector.
+    pub(super) fn class(&mut self) {
+        const KEY: &str = "connector.class";
+        let expected = self.plugin.class;
+        match self.optional(KEY) {
+            None => self.problem(KEY, "is missing", format!("set {expected:?}")),
+            Some(class) if Plugin::named(class).is_none_or(|named| named.class != expected) => {
+                let why = format!("{} is not served by the native worker", ConfigProblem::shown(KEY, class));
+                self.problem(KEY, why, format!("set {expected:?}"));
+            }
+            Some(_) => {}
+        }
     }
 
     pub(super) fn secret(&mut self, key: &'static str) -> ConfigSecret {
@@ -80,10 +96,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// One of the values that are served. `absent` is what the reference connector takes if the key is not there;
-    /// it is refused like a written one if it is not served.
-    pub(super) fn one_of(&mut self, key: &'static str, absent: &'static str, served: &[&'static str]) -> &'static str {
+    /// One of the values that are served for a key. What an absent key means is refused like a written value if it is
+    /// not served.
+    pub(super) fn choice(&mut self, key: &'static str) -> &'static str {
+        let declared = self.plugin.key(key).expect("keys that are asked for are declared");
+        let Served::Only(served) = declared.served else { return declared.without() };
         let given = self.optional(key);
+        let absent = declared.without();
         let value = given.unwrap_or(absent);
         if let Some(found) = served.iter().find(|candidate| **candidate == value) {
             return found;
@@ -103,30 +122,29 @@ impl<'a> Reader<'a> {
         self.map.get(key).map(|value| value.trim())
     }
 
-    /// Accounts for the keys that nobody asked for: known to be harmless, or a problem. `dynamic` are keys that were
-    /// read under computed names.
-    pub(super) fn finish(
-        mut self,
-        known: &Known,
-        dynamic: &BTreeSet<String>,
-    ) -> Result<Vec<String>, Vec<ConfigProblem>> {
+    /// Checks the keys whose value matters to nobody but must be one that is served, and accounts for every key that
+    /// was given: known to have no effect, or a problem. `dynamic` are keys that were read under computed names.
+    pub(super) fn finish(mut self, dynamic: &BTreeSet<String>) -> Result<Vec<String>, Vec<ConfigProblem>> {
+        for declared in self.plugin.keys() {
+            if matches!(declared.served, Served::Only(_)) && !self.asked.contains(declared.name) {
+                self.choice(declared.name);
+            }
+        }
         let mut ignored = Vec::new();
-        for key in self.map.keys() {
+        for (key, value) in self.map {
             if self.asked.contains(key.as_str()) || dynamic.contains(key) {
                 continue;
             }
-            if known.is_harmless(key) {
+            let says_nothing = self.plugin.key(key).is_some_and(|declared| value.trim() == declared.without());
+            if says_nothing || self.plugin.ignores(key) {
                 ignored.push(key.clone());
             } else {
-                let fix = match known.nearest(key, &self.asked) {
+                let why = "is not served by the native worker, and may change what is written";
+                let fix = match nearest(self.plugin, key) {
                     Some(nearest) => format!("did you mean {nearest}? Otherwise leave it out"),
                     None => "leave it out, or keep this table on a kafka-connect worker".to_owned(),
                 };
-                self.problems.push(ConfigProblem::new(
-                    key,
-                    "is not served by the native worker, and may change what is written",
-                    fix,
-                ));
+                self.problems.push(ConfigProblem::new(key, why, fix));
             }
         }
         if self.problems.is_empty() { Ok(ignored) } else { Err(self.problems) }

@@ -1,12 +1,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::keys::S3_SINK;
 use super::reader::Reader;
-use super::{ConfigProblem, ConfigSecret, known};
+use super::{ConfigProblem, ConfigSecret};
 use crate::port::connect::ConfigMap;
 use crate::table::Compression;
 
-const CLASS: &str = "io.aiven.kafka.connect.s3.AivenKafkaConnectS3SinkConnector";
 const FILTER: &str = "org.apache.kafka.connect.transforms.Filter";
 const IS_TOMBSTONE: &str = "org.apache.kafka.connect.transforms.predicates.RecordIsTombstone";
 const JSON_CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
@@ -64,10 +64,8 @@ impl SinkConfig {
 
     /// Reads a connector's configuration; all problems at once.
     pub fn from_map(map: &ConfigMap) -> Result<Self, Vec<ConfigProblem>> {
-        let mut reader = Reader::new(map);
-        for (key, absent, served) in CHECKED {
-            reader.one_of(key, absent, served);
-        }
+        let mut reader = Reader::new(map, &S3_SINK);
+        reader.class();
         let dynamic = tombstone_filter(&mut reader);
         let (prefix, suffix) = layout(&mut reader);
         let endpoint = reader.optional("aws.s3.endpoint").map(str::to_owned);
@@ -85,7 +83,7 @@ impl SinkConfig {
             session_token: reader.optional("datapipe.s3.session.token").map(ConfigSecret::from_text),
             prefix,
             suffix,
-            compression: match reader.one_of("file.compression.type", "gzip", &["gzip", "none"]) {
+            compression: match reader.choice("file.compression.type") {
                 "none" => Compression::None,
                 _ => Compression::Gzip,
             },
@@ -95,7 +93,7 @@ impl SinkConfig {
             dead_letter_topic: dead_letter_topic(&mut reader),
             ignored: Vec::new(),
         };
-        let ignored = reader.finish(&known::SINK, &dynamic)?;
+        let ignored = reader.finish(&dynamic)?;
         Ok(Self { ignored, ..config })
     }
 
@@ -141,7 +139,7 @@ impl SinkConfig {
 
 /// What is the same for every table.
 const FIXED: &[(&str, &str)] = &[
-    ("connector.class", CLASS),
+    ("connector.class", S3_SINK.class),
     ("tasks.max", "1"),
     ("file.name.timestamp.source", "EVENT"),
     ("file.name.timestamp.timezone", "UTC"),
@@ -160,23 +158,6 @@ const FIXED: &[(&str, &str)] = &[
     ("consumer.override.auto.offset.reset", "earliest"),
     ("consumer.override.isolation.level", "read_committed"),
     ("consumer.override.max.poll.records", "500"),
-];
-
-/// Keys whose only served value is one, with what the sink or Connect takes if they are absent.
-const CHECKED: &[(&str, &str, &[&str])] = &[
-    ("connector.class", "", &[CLASS, "AivenKafkaConnectS3SinkConnector"]),
-    ("tasks.max", "1", &["1"]),
-    ("file.name.timestamp.source", "WALLCLOCK", &["EVENT"]),
-    ("file.name.timestamp.timezone", "Z", &["UTC", "Z"]),
-    ("format.output.type", "csv", &["jsonl"]),
-    ("format.output.fields", "value", &["value"]),
-    ("format.output.envelope", "true", &["false"]),
-    ("key.converter", JSON_CONVERTER, &[JSON_CONVERTER]),
-    ("key.converter.schemas.enable", "false", &["false"]),
-    ("value.converter", JSON_CONVERTER, &[JSON_CONVERTER]),
-    ("value.converter.schemas.enable", "false", &["false"]),
-    ("consumer.override.auto.offset.reset", "earliest", &["earliest"]),
-    ("consumer.override.isolation.level", "read_committed", &["read_committed"]),
 ];
 
 fn topic(reader: &mut Reader<'_>) -> String {
@@ -242,7 +223,7 @@ fn tombstone_filter(reader: &mut Reader<'_>) -> BTreeSet<String> {
 
 fn dead_letter_topic(reader: &mut Reader<'_>) -> Option<String> {
     let topic = reader.optional("errors.deadletterqueue.topic.name").map(str::to_owned);
-    let tolerance = reader.one_of("errors.tolerance", "none", &["none", "all"]);
+    let tolerance = reader.choice("errors.tolerance");
     if tolerance == "none" {
         return None;
     }

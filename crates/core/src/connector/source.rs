@@ -1,12 +1,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::keys::POSTGRES_SOURCE;
 use super::reader::Reader;
-use super::{ConfigProblem, ConfigSecret, known};
+use super::{ConfigProblem, ConfigSecret};
 use crate::port::connect::ConfigMap;
 use crate::table::SnapshotMode;
 
-const CLASS: &str = "io.debezium.connector.postgresql.PostgresConnector";
 const JSON_CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
 
 /// The default of Debezium is no heartbeat at all, and then an idle table's log is never released.
@@ -64,8 +64,8 @@ impl SourceConfig {
 
     /// Reads a connector's configuration; all problems at once.
     pub fn from_map(map: &ConfigMap) -> Result<Self, Vec<ConfigProblem>> {
-        let mut reader = Reader::new(map);
-        check_fixed(&mut reader);
+        let mut reader = Reader::new(map, &POSTGRES_SOURCE);
+        reader.class();
         let (schema, table) = table(&mut reader);
         let heartbeat = reader.number("heartbeat.interval.ms", 10_000, 0..=3_600_000, "milliseconds");
         let queue_bytes_max = reader.number("max.queue.size.in.bytes", 16 << 20, 0..=1 << 30, "bytes");
@@ -81,19 +81,19 @@ impl SourceConfig {
             table,
             slot: reader.required("slot.name", "debezium_slot_users").to_owned(),
             publication: reader.required("publication.name", "dbz_publication_users").to_owned(),
-            snapshot: match reader.one_of("snapshot.mode", "initial", &["initial", "no_data"]) {
+            snapshot: match reader.choice("snapshot.mode") {
                 "no_data" => SnapshotMode::NoData,
                 _ => SnapshotMode::Initial,
             },
             tombstones: reader.boolean("tombstones.on.delete", true),
-            truncates: reader.one_of("skipped.operations", "t", &["none", "t"]) == "none",
+            truncates: reader.choice("skipped.operations") == "none",
             heartbeat: if heartbeat == 0 { HEARTBEAT_DEFAULT } else { Duration::from_millis(heartbeat.max(100)) },
             batch_rows_max: reader.number("max.batch.size", 2048, 1..=1_000_000, "rows"),
             queue_bytes_max: if queue_bytes_max == 0 { 16 << 20 } else { queue_bytes_max.max(1 << 20) },
             dead_letter_topic: reader.optional("datapipe.errors.deadletterqueue.topic.name").map(str::to_owned),
             ignored: Vec::new(),
         };
-        let ignored = reader.finish(&known::SOURCE, &BTreeSet::new())?;
+        let ignored = reader.finish(&BTreeSet::new())?;
         Ok(Self { ignored, ..config })
     }
 
@@ -140,7 +140,7 @@ impl SourceConfig {
 
 /// What is the same for every table.
 const FIXED: &[(&str, &str)] = &[
-    ("connector.class", CLASS),
+    ("connector.class", POSTGRES_SOURCE.class),
     ("tasks.max", "1"),
     ("plugin.name", "pgoutput"),
     ("publication.autocreate.mode", "disabled"),
@@ -158,53 +158,6 @@ const FIXED: &[(&str, &str)] = &[
     ("value.converter.replace.null.with.default", "false"),
     ("extended.headers.enabled", "false"),
 ];
-
-/// Keys whose only served value is one, with what Debezium or Connect takes if they are absent.
-const CHECKED: &[(&str, &str, &[&str])] = &[
-    ("connector.class", "", &[CLASS, "PostgresConnector"]),
-    ("tasks.max", "1", &["1"]),
-    ("plugin.name", "decoderbufs", &["pgoutput"]),
-    ("publication.autocreate.mode", "all_tables", &["disabled"]),
-    ("decimal.handling.mode", "precise", &["string"]),
-    ("time.precision.mode", "adaptive", &["isostring"]),
-    ("interval.handling.mode", "numeric", &["numeric"]),
-    ("binary.handling.mode", "bytes", &["bytes"]),
-    ("hstore.handling.mode", "json", &["json"]),
-    ("unavailable.value.placeholder", "__debezium_unavailable_value", &["__debezium_unavailable_value"]),
-    ("schema.name.adjustment.mode", "none", &["none"]),
-    ("field.name.adjustment.mode", "none", &["none"]),
-    ("lsn.flush.mode", "connector", &["connector"]),
-    ("flush.lsn.source", "true", &["true"]),
-    ("errors.tolerance", "none", &["none"]),
-    ("key.converter", JSON_CONVERTER, &[JSON_CONVERTER]),
-    ("key.converter.schemas.enable", "false", &["false"]),
-    ("value.converter", JSON_CONVERTER, &[JSON_CONVERTER]),
-    ("value.converter.schemas.enable", "false", &["false"]),
-    ("value.converter.replace.null.with.default", "true", &["false"]),
-    ("extended.headers.enabled", "true", &["false"]),
-    ("topic.delimiter", ".", &["."]),
-    (
-        "topic.naming.strategy",
-        "io.debezium.schema.SchemaTopicNamingStrategy",
-        &["io.debezium.schema.SchemaTopicNamingStrategy"],
-    ),
-    ("provide.transaction.metadata", "false", &["false"]),
-    ("include.unknown.datatypes", "false", &["false"]),
-    ("skip.messages.without.change", "false", &["false"]),
-    ("slot.drop.on.stop", "false", &["false"]),
-    ("slot.failover", "false", &["false"]),
-    ("publish.via.partition.root", "false", &["false"]),
-    ("database.sslmode", "prefer", &["prefer", "disable", "allow"]),
-    ("read.only", "false", &["false"]),
-    ("transforms", "", &[""]),
-    ("predicates", "", &[""]),
-];
-
-fn check_fixed(reader: &mut Reader<'_>) {
-    for (key, absent, served) in CHECKED {
-        reader.one_of(key, absent, served);
-    }
-}
 
 /// `table.include.list` is a list of regular expressions for Debezium; here it is one table, its dot plain or
 /// escaped.

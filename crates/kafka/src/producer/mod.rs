@@ -151,7 +151,7 @@ impl TransactionalProducer {
         // minutes; waiting so long would look like a hang, so the caller is told and tries again.
         let wait = settings.transaction_timeout * 2;
         let mut last: Option<Vec<u8>> = None;
-        tail::read_to_end(config, progress_topic, partition, wait, |key, value| {
+        tail::read_to_end(config, progress_topic, partition, wait, |_, key, value| {
             if key == Some(progress_key.as_slice()) {
                 match (value, &mut last) {
                     (None, last) => *last = None,

@@ -28,6 +28,18 @@ pub struct Expected {
 /// # Errors
 /// If the server cannot be asked.
 pub async fn preflight(tables: &[Expected]) -> Result<Vec<Problem>, PortError> {
+    look(tables, tables.len()).await
+}
+
+/// The same for one table that may be captured already: whether the server has room for its stream is not asked.
+///
+/// # Errors
+/// If the server cannot be asked.
+pub async fn examine(table: &Expected) -> Result<Vec<Problem>, PortError> {
+    look(std::slice::from_ref(table), 0).await
+}
+
+async fn look(tables: &[Expected], streams: usize) -> Result<Vec<Problem>, PortError> {
     let Some(first) = tables.first() else { return Ok(Vec::new()) };
     let database = format!("{} on {}", first.spec.config.database, first.spec.config.address());
     let look = async {
@@ -42,7 +54,7 @@ pub async fn preflight(tables: &[Expected]) -> Result<Vec<Problem>, PortError> {
     let (server, observed) =
         look.await.map_err(|error: crate::Error| error.during(format!("looking at database {database}")))?;
     let slots_missing = observed.iter().filter(|table| table.slot.is_none()).count();
-    let mut problems = judge_server(&database, &server, slots_missing, tables.len());
+    let mut problems = judge_server(&database, &server, slots_missing, streams);
     for (expected, table) in tables.iter().zip(&observed) {
         problems.extend(judge_table(expected, table));
     }

@@ -1,0 +1,103 @@
+//! Kafka Connect's REST interface, and metrics.
+//!
+//! Reading is answered by every worker, from what it has read of the internal topics and, while it owns the group, from
+//! its runs. Changing is for the owner: a worker in standby refuses and names it.
+
+mod answer;
+mod body;
+mod change;
+mod loggers;
+mod offsets;
+mod openapi;
+mod plugins;
+mod read;
+mod routes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::worker::Shown;
+use answer::Refusal;
+
+/// The Kafka Connect whose interface this is.
+const VERSION: &str = "4.3.1";
+/// How often a port is tried that another worker holds: it is free as soon as that one ends.
+const RETRY: Duration = Duration::from_millis(500);
+/// How long a request waits for what it depends on, as in Kafka Connect.
+const REQUEST_MAX: Duration = Duration::from_secs(90);
+
+pub(crate) async fn serve(shown: Arc<Shown>, stop: CancellationToken) {
+    let listen = shown.settings.listen;
+    let mut told = false;
+    let listener = loop {
+        match TcpListener::bind(listen).await {
+            Ok(listener) => break listener,
+            Err(error) => {
+                if !told {
+                    let table = &shown.settings.slug;
+                    tracing::warn!(%table, %listen, "REST waits for its port, trying again: {error}");
+                    told = true;
+                }
+            }
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(RETRY) => {}
+        }
+    };
+    let table = shown.settings.slug.clone();
+    tracing::info!(%table, "REST at http://{listen}");
+    let served = axum::serve(listener, router(shown)).with_graceful_shutdown(async move { stop.cancelled().await });
+    if let Err(error) = served.await {
+        tracing::error!(%table, %listen, "REST ended: {error}");
+    }
+}
+
+pub(crate) fn router(shown: Arc<Shown>) -> Router {
+    routes::all()
+        .into_router()
+        .fallback(async || Refusal::http(StatusCode::NOT_FOUND))
+        .method_not_allowed_fallback(async || Refusal::http(StatusCode::METHOD_NOT_ALLOWED))
+        .layer(middleware::from_fn(negotiate))
+        .with_state(shown)
+}
+
+async fn negotiate(request: Request, next: Next) -> Response {
+    match unfit(&request) {
+        Some(status) => Refusal::http(status).into_response(),
+        None => next.run(request).await,
+    }
+}
+
+/// Bodies and answers are JSON, as for Kafka Connect: anything else that a request says is refused.
+fn unfit(request: &Request) -> Option<StatusCode> {
+    if request.uri().path() == "/metrics" {
+        return None;
+    }
+    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let takes_json = text(header::ACCEPT).is_none_or(|accepted| {
+        accepted.split(',').any(|range| {
+            let range = range.split(';').next().unwrap_or_default().trim();
+            matches!(range, "*/*" | "application/*" | "application/json" | "")
+        })
+    });
+    let sends_json = request.method() == Method::GET
+        || text(header::CONTENT_TYPE).is_none_or(|given| given.trim_start().starts_with("application/json"));
+    match (takes_json, sends_json) {
+        (false, _) => Some(StatusCode::NOT_ACCEPTABLE),
+        (_, false) => Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        _ => None,
+    }
+}
+
+/// A secret given in clear is never given back; a reference is no secret.
+const MASK: &str = "****";

@@ -1,0 +1,58 @@
+//! The topics that connectors use, as Kafka Connect keeps track of them.
+
+use std::collections::BTreeMap;
+
+use datapipe_core::port::connect::{ActiveTopic, ConnectStore, StatusChange};
+
+use crate::connectors::Connector;
+use crate::tasks::Gauges;
+use crate::view::View;
+use crate::worker::{Shown, lock};
+
+/// How many records each connector had moved when it was last looked at: only further ones bring a topic back that was
+/// reset.
+#[derive(Debug, Default)]
+pub(crate) struct TopicsSeen(BTreeMap<String, u64>);
+
+impl TopicsSeen {
+    /// Puts the topics of connectors on record that move records and are not on it.
+    pub(crate) async fn write(&mut self, shown: &Shown, store: &dyn ConnectStore, view: &View) {
+        for (name, _, connector) in view.all() {
+            let topic = match connector {
+                Connector::Source(config) => config.topic(),
+                Connector::Sink(config) => config.topic.clone(),
+                Connector::Unusable(_) => continue,
+            };
+            let Some(task) = lock(&shown.tasks).get(name).cloned() else { continue };
+            let moved = moved(&task.gauges);
+            // A new run counts from the start.
+            let further = moved > 0 && self.0.get(name) != Some(&moved);
+            self.0.insert(name.clone(), moved);
+            if !further || view.statuses.topics.contains_key(&(name.clone(), topic.clone())) {
+                continue;
+            }
+            let active = ActiveTopic {
+                name: topic.clone(),
+                connector: name.clone(),
+                task: 0,
+                discover_timestamp: shown.clock.now_us() / 1000,
+            };
+            let change = StatusChange::Topic { connector: name.clone(), topic, active: Some(active) };
+            if let Err(error) = store.put_status(&change).await {
+                tracing::warn!(connector = %name, "topic not put on record: {}", error.report());
+                self.0.remove(name);
+            }
+        }
+    }
+}
+
+/// Records written to the topic, or read from it.
+fn moved(gauges: &Gauges) -> u64 {
+    match gauges {
+        Gauges::Capture(gauges) => gauges.rows.get(),
+        Gauges::Deliver(gauges) => {
+            let unwritten = u64::try_from(gauges.unwritten.get()).unwrap_or_default();
+            gauges.rows.get() + gauges.skipped.get() + gauges.dead_letters.get() + unwritten
+        }
+    }
+}
