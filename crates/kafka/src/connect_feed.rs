@@ -25,6 +25,10 @@ use crate::tail;
 const PREFETCH_BYTES: u32 = 64 * 1024;
 /// How often the thread looks whether it is still wanted.
 const STEP: Duration = Duration::from_millis(200);
+/// How long the broker may hold an answer back that has no records. The end of a partition is told by such an answer, so
+/// catching up asks often; following asks seldom, and has records at once all the same.
+const CATCH_UP_WAIT: Duration = Duration::from_millis(10);
+const FOLLOW_WAIT: Duration = Duration::from_millis(500);
 /// Items that wait to be taken.
 const QUEUE_ITEMS: usize = 64;
 
@@ -41,12 +45,11 @@ impl KafkaConnectFeed {
         let failed = |error: KafkaError| port_error(attempt(), &error);
         one_partition(config, configs_topic)?;
         let statuses = (0..tail::partitions(config, status_topic)?).map(|number| (status_topic.to_owned(), number));
-        let mut settings = config.consumer(PREFETCH_BYTES);
-        let consumer: BaseConsumer<Logged> =
-            settings.set("group.id", tail::UNUSED_GROUP).create_with_context(Logged).map_err(failed)?;
+        let consumer = consumer(config, CATCH_UP_WAIT).map_err(failed)?;
         let (sender, items) = mpsc::channel(QUEUE_ITEMS);
         let stop = Arc::new(AtomicBool::new(false));
         let follower = Follower {
+            config: config.clone(),
             consumer,
             configs: (configs_topic.to_owned(), 0),
             statuses: statuses.collect(),
@@ -78,6 +81,12 @@ impl ConnectFeed for KafkaConnectFeed {
     }
 }
 
+fn consumer(config: &KafkaConfig, wait: Duration) -> Result<BaseConsumer<Logged>, KafkaError> {
+    let mut settings = config.consumer(PREFETCH_BYTES);
+    settings.set("group.id", tail::UNUSED_GROUP).set("fetch.wait.max.ms", wait.as_millis().to_string());
+    settings.create_with_context(Logged)
+}
+
 type Partition = (String, i32);
 
 /// Why the thread ends.
@@ -89,6 +98,7 @@ enum End {
 
 /// The thread's side.
 struct Follower {
+    config: KafkaConfig,
     consumer: BaseConsumer<Logged>,
     configs: Partition,
     statuses: BTreeSet<Partition>,
@@ -113,6 +123,7 @@ impl Follower {
         self.read_to_ends(&configs)?;
         self.read_to_ends(&statuses)?;
         self.send(FeedItem::CaughtUp)?;
+        self.consumer = consumer(&self.config, FOLLOW_WAIT).map_err(End::Failed)?;
         self.assign(&configs.union(&statuses).cloned().collect())?;
         loop {
             self.step()?;

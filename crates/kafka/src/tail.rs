@@ -154,7 +154,8 @@ pub(crate) fn watermarks<C: ClientContext>(
 fn consumer(config: &KafkaConfig, isolation: &str) -> Result<Background<BaseConsumer<Logged>>, KafkaError> {
     let mut settings = config.consumer(PREFETCH_BYTES);
     // librdkafka assigns nothing without a group's name; the group is never joined and nothing is committed.
-    settings.set("isolation.level", isolation).set("group.id", UNUSED_GROUP);
+    // The end is told by the answer to a fetch that finds nothing: the broker must not hold that back.
+    settings.set("isolation.level", isolation).set("group.id", UNUSED_GROUP).set("fetch.wait.max.ms", "10");
     settings.create_with_context(Logged).map(Background::new)
 }
 

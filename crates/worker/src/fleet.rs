@@ -64,21 +64,21 @@ impl Fleet {
         self.going.insert(name, Going::Ending);
     }
 
-    /// Waits until a run has ended; for ever if none is going.
-    pub(crate) async fn ended(&mut self) {
+    /// Waits until a run has ended, and returns what it showed of itself; for ever if none is going.
+    pub(crate) async fn ended(&mut self) -> Option<Arc<Task>> {
         let (id, failed) = match self.running.join_next_with_id().await {
             None => return std::future::pending().await,
             Some(Ok((id, ()))) => (id, None),
             Some(Err(error)) => (error.id(), Some(error)),
         };
-        let Some(name) = self.names.remove(&id) else { return };
+        let name = self.names.remove(&id)?;
         if let Some(error) = failed {
             tracing::error!(connector = %name, "the task ended by a defect: {error}");
         }
         self.going.remove(&name);
         self.stops.remove(&name);
-        lock(&self.shown.tasks).remove(&name);
         lock(&self.shown.runs).remove(&name);
+        lock(&self.shown.tasks).remove(&name)
     }
 
     /// Ends all runs and waits for them.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use datapipe_core::port::connect::{ActiveTopic, ConnectStore, StatusChange};
 
 use crate::connectors::Connector;
-use crate::tasks::Gauges;
+use crate::tasks::{Gauges, Task};
 use crate::view::View;
 use crate::worker::{Shown, lock};
 
@@ -17,31 +17,33 @@ pub(crate) struct TopicsSeen(BTreeMap<String, u64>);
 impl TopicsSeen {
     /// Puts the topics of connectors on record that move records and are not on it.
     pub(crate) async fn write(&mut self, shown: &Shown, store: &dyn ConnectStore, view: &View) {
-        for (name, _, connector) in view.all() {
-            let topic = match connector {
-                Connector::Source(config) => config.topic(),
-                Connector::Sink(config) => config.topic.clone(),
-                Connector::Unusable(_) => continue,
-            };
-            let Some(task) = lock(&shown.tasks).get(name).cloned() else { continue };
-            let moved = moved(&task.gauges);
-            // A new run counts from the start.
-            let further = moved > 0 && self.0.get(name) != Some(&moved);
-            self.0.insert(name.clone(), moved);
-            if !further || view.statuses.topics.contains_key(&(name.clone(), topic.clone())) {
-                continue;
-            }
-            let active = ActiveTopic {
-                name: topic.clone(),
-                connector: name.clone(),
-                task: 0,
-                discover_timestamp: shown.clock.now_us() / 1000,
-            };
-            let change = StatusChange::Topic { connector: name.clone(), topic, active: Some(active) };
-            if let Err(error) = store.put_status(&change).await {
-                tracing::warn!(connector = %name, "topic not put on record: {}", error.report());
-                self.0.remove(name);
-            }
+        let tasks: Vec<_> = lock(&shown.tasks).values().cloned().collect();
+        for task in tasks {
+            self.write_of(&task, shown, store, view).await;
+        }
+    }
+
+    /// The same for one task, which may have ended.
+    pub(crate) async fn write_of(&mut self, task: &Task, shown: &Shown, store: &dyn ConnectStore, view: &View) {
+        let name = &task.connector;
+        let topic = match view.get(name) {
+            Some((_, Connector::Source(config))) => config.topic(),
+            Some((_, Connector::Sink(config))) => config.topic.clone(),
+            Some((_, Connector::Unusable(_))) | None => return,
+        };
+        let moved = moved(&task.gauges);
+        // A new run counts from the start.
+        let further = moved > 0 && self.0.get(name) != Some(&moved);
+        self.0.insert(name.clone(), moved);
+        if !further || view.statuses.topics.contains_key(&(name.clone(), topic.clone())) {
+            return;
+        }
+        let discover_timestamp = shown.clock.now_us() / 1000;
+        let active = ActiveTopic { name: topic.clone(), connector: name.clone(), task: 0, discover_timestamp };
+        let change = StatusChange::Topic { connector: name.clone(), topic, active: Some(active) };
+        if let Err(error) = store.put_status(&change).await {
+            tracing::warn!(connector = %name, "topic not put on record: {}", error.report());
+            self.0.remove(name);
         }
     }
 }

@@ -192,7 +192,11 @@ impl Worker {
             seen.write(shown, store.as_ref(), &view).await;
             tokio::select! {
                 changed = views.changed() => drop(changed),
-                () = fleet.ended() => {}
+                ended = fleet.ended() => {
+                    if let Some(task) = ended {
+                        seen.write_of(&task, shown, store.as_ref(), &view).await;
+                    }
+                }
                 () = tokio::time::sleep(WATCH) => {}
             }
         }

@@ -100,9 +100,9 @@ impl<'a> Reader<'a> {
     /// not served.
     pub(super) fn choice(&mut self, key: &'static str) -> &'static str {
         let declared = self.plugin.key(key).expect("keys that are asked for are declared");
-        let Served::Only(served) = declared.served else { return declared.without() };
+        let absent = declared.without().unwrap_or_default();
+        let Served::Only(served) = declared.served else { return absent };
         let given = self.optional(key);
-        let absent = declared.without();
         let value = given.unwrap_or(absent);
         if let Some(found) = served.iter().find(|candidate| **candidate == value) {
             return found;
@@ -135,7 +135,10 @@ impl<'a> Reader<'a> {
             if self.asked.contains(key.as_str()) || dynamic.contains(key) {
                 continue;
             }
-            let says_nothing = self.plugin.key(key).is_some_and(|declared| value.trim() == declared.without());
+            let says_nothing = self.plugin.key(key).is_some_and(|declared| {
+                let value = value.trim();
+                value == declared.without().unwrap_or_default() || Some(value) == self.plugin.default_of(declared)
+            });
             if says_nothing || self.plugin.ignores(key) {
                 ignored.push(key.clone());
             } else {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::body::Bytes;
+use datapipe_connect::ConnectorOffset;
 use datapipe_core::port::connect::{ConfigMap, TargetState};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, de};
@@ -49,6 +50,13 @@ pub(super) struct CreateConnector {
     pub(super) config: LooseMap,
     #[serde(default, deserialize_with = "initial_state")]
     pub(super) initial_state: Option<TargetState>,
+}
+
+/// The body of `PATCH /connectors/{name}/offsets`.
+#[derive(Debug, Deserialize)]
+pub(super) struct AlterOffsets {
+    #[serde(default)]
+    pub(super) offsets: Vec<ConnectorOffset>,
 }
 
 fn initial_state<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TargetState>, D::Error> {

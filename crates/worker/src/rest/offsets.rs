@@ -13,7 +13,7 @@ use datapipe_core::progress::offset_key;
 use serde_json::json;
 
 use super::answer::{Answer, Refusal};
-use super::body::read;
+use super::body::{AlterOffsets, read};
 use super::change::owned;
 use super::read::{known, not_found};
 use crate::connectors::Connector;
@@ -21,10 +21,10 @@ use crate::view::View;
 use crate::worker::{Shown, lock};
 
 /// What decides where the native sink goes on.
-const CHAIN: &str = "The objects in the bucket decide where the sink goes on: an offset before their end is taken as a \
-                     lower bound, and one beyond it is refused when the task starts";
+const CHAIN: &str = " The objects in the bucket decide where the sink goes on: an offset before their end is taken as a \
+                     lower bound, and one beyond it is refused when the task starts.";
 /// What a native source goes on from.
-const STATE: &str = "A native worker goes on from the field datapipe; without it, only a JVM worker can";
+const STATE: &str = " A native worker goes on from the field datapipe; without it, only a JVM worker can.";
 
 fn failed(name: &str, what: &str) -> impl Fn(PortError) -> Refusal {
     let attempt = format!("Failed to {what} offsets for connector {name}");
@@ -69,7 +69,7 @@ pub(super) async fn patch(
     Path(name): Path<String>,
     body: Bytes,
 ) -> Answer<Json<Message>> {
-    let ConnectorOffsets { offsets } = read(&body)?;
+    let AlterOffsets { offsets } = read(&body)?;
     if offsets.is_empty() {
         return Err(Refusal::bad("Partitions / offsets need to be provided for an alter offsets request"));
     }
@@ -128,7 +128,7 @@ pub(super) async fn delete(Shared(shown): Shared<Arc<Shown>>, Path(name): Path<S
     if !gone.is_empty() {
         put(&shown, store.as_ref(), &name, &gone, "reset").await?;
     }
-    Ok(Json(Message { message: "The offsets for this connector have been reset successfully".to_owned() }))
+    Ok(done("reset", ""))
 }
 
 async fn put(
@@ -142,8 +142,14 @@ async fn put(
     store.put_source_offsets(&id, offsets).await.map_err(failed(name, what))
 }
 
+/// Kafka Connect's words for a connector that has a position of its own outside of Kafka: Debezium's slot, our objects.
 fn done(what: &str, further: &str) -> Json<Message> {
-    Json(Message { message: format!("The offsets for this connector have been {what} successfully. {further}") })
+    let message = format!(
+        "The Connect framework-managed offsets for this connector have been {what} successfully. However, if this \
+         connector manages offsets externally, they will need to be manually {what} in the system that the connector \
+         uses.{further}"
+    );
+    Json(Message { message })
 }
 
 /// The connector is stopped, its tasks have ended, and this worker is the one to change it.

@@ -77,14 +77,17 @@ pub(super) async fn config(
             "Plugin {name} not found that matches the version range {version}, available versions: [{only}]"
         )));
     }
-    Ok(Json(plugin.groups.iter().flat_map(definitions).map(|(_, info)| info).collect()))
+    Ok(Json(plugin.groups.iter().flat_map(|group| definitions(plugin, group)).map(|(_, info)| info).collect()))
 }
 
-fn definitions(group: &'static KeyGroup) -> impl Iterator<Item = (&'static ConfigKey, ConfigKeyInfo)> {
-    (group.first..).zip(group.keys).map(|(order, key)| (key, definition(group.name, order, key)))
+fn definitions(
+    plugin: &'static Plugin,
+    group: &'static KeyGroup,
+) -> impl Iterator<Item = (&'static ConfigKey, ConfigKeyInfo)> {
+    (group.first..).zip(group.keys).map(|(order, key)| (key, definition(plugin, group.name, order, key)))
 }
 
-fn definition(group: &str, order: i32, key: &ConfigKey) -> ConfigKeyInfo {
+fn definition(plugin: &Plugin, group: &str, order: i32, key: &ConfigKey) -> ConfigKeyInfo {
     let effect = match key.served {
         Served::Read | Served::Only(_) => "",
         Served::Ignored => " Accepted, and without effect on a native worker.",
@@ -94,14 +97,14 @@ fn definition(group: &str, order: i32, key: &ConfigKey) -> ConfigKeyInfo {
         name: key.name.to_owned(),
         kind: key.kind.name().to_owned(),
         required: key.required,
-        default_value: key.default.map(str::to_owned),
+        default_value: plugin.default_of(key).map(str::to_owned),
         importance: key.importance.name().to_owned(),
         documentation: format!("{}{effect}", key.documentation),
         group: Some(group.to_owned()),
         order_in_group: order,
         width: key.width.name().to_owned(),
         display_name: key.display_name.to_owned(),
-        dependents: Vec::new(),
+        dependents: key.dependents.iter().map(|key| (*key).to_owned()).collect(),
     }
 }
 
@@ -209,8 +212,8 @@ fn infos(plugin: &'static Plugin, class: &str, config: &ConfigMap, problems: &[C
         if !groups.iter().any(|name| name == group.name) {
             groups.push(group.name.to_owned());
         }
-        for (key, definition) in definitions(group) {
-            let value = config.get(key.name).map(String::as_str).or(key.default);
+        for (key, definition) in definitions(plugin, group) {
+            let value = config.get(key.name).map(String::as_str).or(key.without()).or(plugin.default_of(key));
             let value = value.map(|value| if key.kind == Type::Password { HIDDEN } else { value }.to_owned());
             let recommended_values = match key.served {
                 Served::Only(values) => values.iter().map(|value| (*value).to_owned()).collect(),

@@ -24,7 +24,7 @@ async fn a_sink_s_offsets_are_its_group_s() {
     bench.client.stop(SINK).await.unwrap();
     let (status, _, answer) = bench.ask("PATCH", &path, Some(&body)).await;
     let message = answer["message"].as_str().unwrap();
-    assert!(status == 200 && message.starts_with("The offsets for this connector have been altered successfully."));
+    assert!(status == 200 && message.contains("offsets for this connector have been altered successfully."));
     assert!(message.contains("one beyond it is refused when the task starts"), "{message}");
     assert_eq!(bench.ask("GET", &path, None).await.2, at(0, json!({ "kafka_offset": 42 })));
     let held = bench.around.topics.group_offsets("connect-s3-sink-users-connector", "cdc.public.users").await.unwrap();
@@ -32,6 +32,7 @@ async fn a_sink_s_offsets_are_its_group_s() {
     for (body, words) in [
         (at(1, json!(null)), "topic cdc.public.users has partitions 0 to 0"),
         (at(0, json!({ "lsn": 1 })), "The offset for a sink connector should either be null"),
+        (json!({}), "Partitions / offsets need to be provided"),
         (json!({ "offsets": [] }), "Partitions / offsets need to be provided"),
         (json!({ "offsets": [{ "partition": { "server": "cdc" }, "offset": null }] }), "The partition for a sink"),
     ] {
@@ -69,8 +70,8 @@ async fn a_source_s_offsets_are_typed_and_its_own() {
     assert_eq!(bench.ask("GET", &path, None).await.2, body, "what is refused changes nothing");
     for _ in 0..2 {
         let (status, _, answer) = bench.ask("DELETE", &path, None).await;
-        assert_eq!(status, 200);
-        assert_eq!(answer["message"], "The offsets for this connector have been reset successfully");
+        let message = answer["message"].as_str().unwrap();
+        assert!(status == 200 && message.contains("offsets for this connector have been reset successfully"));
     }
     assert_eq!(bench.ask("GET", &path, None).await.2, json!({ "offsets": [] }));
     bench.stop().await;

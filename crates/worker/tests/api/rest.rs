@@ -15,7 +15,7 @@ async fn the_worker_tells_what_it_is() {
     assert_eq!(plugins.iter().map(|plugin| plugin.kind.as_str()).collect::<Vec<_>>(), ["sink", "source"]);
     assert!(bench.client.plugins(false).await.unwrap().iter().any(|plugin| plugin.kind == "predicate"));
     let keys = bench.client.plugin_config("PostgresConnector").await.unwrap();
-    assert_eq!((keys[0].name.as_str(), keys[0].group.as_deref()), ("topic.prefix", Some("Postgres")));
+    assert_eq!((keys[0].name.as_str(), keys[0].group.as_deref()), ("database.hostname", Some("CONNECTION")));
     assert!(keys.len() > 150, "{}", keys.len());
     let (status, _, document) = bench.ask("GET", "/openapi.json", None).await;
     assert_eq!((status, document["openapi"].as_str()), (200, Some("3.1.0")));

@@ -6,32 +6,255 @@ use super::key::Type as T;
 use super::key::Width as W;
 use super::key::key;
 
-/// Batches, snapshots and the forms of values.
-pub(super) const CAPTURE: &[ConfigKey] = &[
-    key("event.processing.failure.handling.mode", T::String, I::Medium, W::Short, "Event deserialization failure handling", "What the JVM connector does with an event that it cannot read.").default("fail").ignored(),
-    key("max.batch.size", T::Int, I::Medium, W::Short, "Change event batch size", "The most rows handed on at once.").default("2048").read(),
+/// Rows that are there before the first start.
+pub(super) const SNAPSHOT: &[ConfigKey] = &[
+    key(
+        "snapshot.delay.ms",
+        T::Long,
+        I::Low,
+        W::Medium,
+        "Snapshot Delay (milliseconds)",
+        "Wait before the snapshot begins.",
+    )
+    .default("0")
+    .ignored(),
+    key(
+        "snapshot.fetch.size",
+        T::Int,
+        I::Medium,
+        W::Medium,
+        "Snapshot fetch size",
+        "Rows that the JVM connector fetches at once.",
+    )
+    .ignored(),
+    key(
+        "snapshot.include.collection.list",
+        T::List,
+        I::Medium,
+        W::Long,
+        "Snapshot mode include data collection",
+        "Tables whose rows the snapshot reads.",
+    ),
+    key(
+        "snapshot.mode.custom.name",
+        T::String,
+        I::Medium,
+        W::Medium,
+        "Snapshot Mode Custom Name",
+        "Name of a snapshot mode of one's own.",
+    ),
+    key(
+        "snapshot.mode.configuration.based.snapshot.data",
+        T::Boolean,
+        I::Medium,
+        W::Medium,
+        "Snapshot mode property based snapshot data",
+        "Whether the configuration based mode reads rows.",
+    )
+    .default("false"),
+    key(
+        "snapshot.mode.configuration.based.snapshot.schema",
+        T::Boolean,
+        I::Medium,
+        W::Medium,
+        "Snapshot mode property based snapshot schema",
+        "Whether the configuration based mode reads the schema.",
+    )
+    .default("false"),
+    key(
+        "snapshot.mode.configuration.based.start.stream",
+        T::Boolean,
+        I::Medium,
+        W::Medium,
+        "Snapshot mode property based start stream",
+        "Whether the configuration based mode goes on to stream.",
+    )
+    .default("false"),
+    key(
+        "snapshot.mode.configuration.based.snapshot.on.schema.error",
+        T::Boolean,
+        I::Medium,
+        W::Medium,
+        "Snapshot mode property based snapshot on schema error",
+        "Whether the configuration based mode reads the schema again after an error.",
+    )
+    .default("false"),
+    key(
+        "snapshot.mode.configuration.based.snapshot.on.data.error",
+        T::Boolean,
+        I::Medium,
+        W::Medium,
+        "Snapshot mode property based snapshot on data error",
+        "Whether the configuration based mode reads rows again when the log is gone.",
+    )
+    .default("false"),
+    key(
+        "snapshot.max.threads",
+        T::Int,
+        I::Medium,
+        W::Short,
+        "Snapshot maximum threads",
+        "Threads of the JVM connector's snapshot.",
+    )
+    .default("1")
+    .ignored(),
+    key(
+        "snapshot.max.threads.multiplier",
+        T::Int,
+        I::Medium,
+        W::Short,
+        "Snapshot maximum thread multiplier",
+        "Parts per thread of the JVM connector's snapshot.",
+    )
+    .default("1")
+    .ignored(),
+    key(
+        "legacy.snapshot.max.threads",
+        T::Boolean,
+        I::Low,
+        W::Short,
+        "Enforces using a single thread per table regardless of table size",
+        "Whether one thread reads one table in the JVM connector.",
+    )
+    .default("false")
+    .ignored(),
+    key(
+        "streaming.delay.ms",
+        T::Long,
+        I::Low,
+        W::Medium,
+        "Streaming Delay (milliseconds)",
+        "Wait between the snapshot and streaming.",
+    )
+    .default("0")
+    .ignored(),
+    key(
+        "query.fetch.size",
+        T::Int,
+        I::Medium,
+        W::Medium,
+        "Query fetch size",
+        "Rows that the JVM connector fetches at once from queries.",
+    )
+    .default("0")
+    .ignored(),
+    key(
+        "incremental.snapshot.watermarking.strategy",
+        T::String,
+        I::Low,
+        W::Medium,
+        "Incremental snapshot watermarking strategy",
+        "How an incremental snapshot marks its windows.",
+    )
+    .default("INSERT_INSERT")
+    .ignored(),
+    key(
+        "snapshot.lock.timeout.ms",
+        T::Long,
+        I::Medium,
+        W::Long,
+        "Snapshot lock timeout (ms)",
+        "How long the JVM connector's snapshot waits for a lock. The native worker takes none.",
+    )
+    .default("10000")
+    .ignored(),
+    key(
+        "snapshot.select.statement.overrides",
+        T::String,
+        I::Medium,
+        W::Long,
+        "List of tables where the default select statement used during snapshotting should be overridden.",
+        "Tables whose snapshot has a query of its own.",
+    ),
+    key(
+        "internal.snapshot.scan.all.columns.force",
+        T::Boolean,
+        I::Low,
+        W::Short,
+        "Snapshot force scan all columns of all tables",
+        "Whether the JVM connector's snapshot reads the columns of all tables.",
+    )
+    .default("false"),
+    key(
+        "snapshot.tables.order.by.row.count",
+        T::String,
+        I::Medium,
+        W::None,
+        "Initial snapshot tables order by row count",
+        "Order in which the snapshot reads tables.",
+    )
+    .default("disabled")
+    .ignored(),
+    key(
+        "snapshot.mode",
+        T::String,
+        I::Medium,
+        W::Short,
+        "Snapshot mode",
+        "What happens to rows that are there before the first start: initial reads them, no_data leaves them out.",
+    )
+    .default("initial")
+    .only(&["initial", "no_data"]),
+    key(
+        "snapshot.isolation.mode",
+        T::String,
+        I::Low,
+        W::Short,
+        "Snapshot isolation mode",
+        "Isolation of the snapshot. The native worker's is that of an exported snapshot.",
+    )
+    .default("serializable")
+    .ignored(),
+    key("snapshot.query.mode", T::String, I::Low, W::Short, "Snapshot query mode", "How the snapshot's query is made.")
+        .default("select_all")
+        .only(&["select_all"]),
+    key(
+        "snapshot.query.mode.custom.name",
+        T::String,
+        I::Medium,
+        W::Medium,
+        "Snapshot Query Mode Custom Name",
+        "Name of a query mode of one's own.",
+    ),
+    key(
+        "snapshot.locking.mode",
+        T::String,
+        I::Low,
+        W::Short,
+        "Snapshot locking mode",
+        "Whether the snapshot locks tables. The native worker takes no lock.",
+    )
+    .default("none")
+    .ignored(),
+    key(
+        "snapshot.locking.mode.custom.name",
+        T::String,
+        I::Medium,
+        W::Medium,
+        "Snapshot Locking Mode Custom Name",
+        "Name of a locking mode of one's own.",
+    ),
+    key(
+        "incremental.snapshot.chunk.size",
+        T::Int,
+        I::Medium,
+        W::Medium,
+        "Incremental snapshot chunk size",
+        "Rows of one window of an incremental snapshot.",
+    )
+    .default("1024")
+    .ignored(),
+];
+
+/// Batches, errors and metrics.
+pub(super) const ADVANCED: &[ConfigKey] = &[
+    key("retriable.restart.connector.wait.ms", T::Long, I::Low, W::Medium, "Retriable restart wait (ms)", "Wait before the JVM connector starts again after an error that may pass.").default("10000").ignored(),
     key("max.queue.size", T::Int, I::Medium, W::Short, "Change event buffer size", "The most rows that wait in the JVM connector. The native worker bounds bytes.").default("8192").ignored(),
+    key("max.batch.size", T::Int, I::Medium, W::Short, "Change event batch size", "The most rows handed on at once.").default("2048").read(),
     key("poll.interval.ms", T::Long, I::Medium, W::Short, "Poll interval (ms)", "How long the JVM connector waits for rows. The native worker is woken by them.").default("500").ignored(),
     key("max.queue.size.in.bytes", T::Long, I::Medium, W::Long, "Change event buffer size in bytes", "The most bytes that wait for Kafka; 0 for 16 MiB.").default("0").read(),
-    key("provide.transaction.metadata", T::Boolean, I::Low, W::Short, "Store transaction metadata information in a dedicated topic.", "Whether events tell their transaction, and a topic its begin and end.").default("false").only(&["false"]),
-    key("snapshot.delay.ms", T::Long, I::Low, W::Medium, "Snapshot Delay (milliseconds)", "Wait before the snapshot begins.").default("0").ignored(),
-    key("streaming.delay.ms", T::Long, I::Low, W::Medium, "Streaming Delay (milliseconds)", "Wait between the snapshot and streaming.").default("0").ignored(),
-    key("snapshot.include.collection.list", T::List, I::Medium, W::Long, "Snapshot mode include data collection", "Tables whose rows the snapshot reads."),
-    key("snapshot.fetch.size", T::Int, I::Medium, W::Medium, "Snapshot fetch size", "Rows that the JVM connector fetches at once.").ignored(),
-    key("snapshot.max.threads", T::Int, I::Medium, W::Short, "Snapshot maximum threads", "Threads of the JVM connector's snapshot.").default("1").ignored(),
-    key("snapshot.max.threads.multiplier", T::Int, I::Medium, W::Short, "Snapshot maximum thread multiplier", "Parts per thread of the JVM connector's snapshot.").default("1").ignored(),
-    key("legacy.snapshot.max.threads", T::Boolean, I::Low, W::Short, "Enforces using a single thread per table regardless of table size", "Whether one thread reads one table in the JVM connector.").default("false").ignored(),
-    key("internal.legacy.snapshot.max.threads", T::Boolean, I::Low, W::Short, "Enforces using a single thread per table regardless of table size", "Older name of legacy.snapshot.max.threads.").default("false"),
-    key("snapshot.mode.custom.name", T::String, I::Medium, W::Medium, "Snapshot Mode Custom Name", "Name of a snapshot mode of one's own."),
-    key("snapshot.mode.configuration.based.snapshot.data", T::Boolean, I::Medium, W::Medium, "Snapshot mode property based snapshot data", "Whether the configuration based mode reads rows.").default("false"),
-    key("snapshot.mode.configuration.based.snapshot.schema", T::Boolean, I::Medium, W::Medium, "Snapshot mode property based snapshot schema", "Whether the configuration based mode reads the schema.").default("false"),
-    key("snapshot.mode.configuration.based.start.stream", T::Boolean, I::Medium, W::Medium, "Snapshot mode property based start stream", "Whether the configuration based mode goes on to stream.").default("false"),
-    key("snapshot.mode.configuration.based.snapshot.on.schema.error", T::Boolean, I::Medium, W::Medium, "Snapshot mode property based snapshot on schema error", "Whether the configuration based mode reads the schema again after an error.").default("false"),
-    key("snapshot.mode.configuration.based.snapshot.on.data.error", T::Boolean, I::Medium, W::Medium, "Snapshot mode property based snapshot on data error", "Whether the configuration based mode reads rows again when the log is gone.").default("false"),
-    key("retriable.restart.connector.wait.ms", T::Long, I::Low, W::Medium, "Retriable restart wait (ms)", "Wait before the JVM connector starts again after an error that may pass.").default("10000").ignored(),
-    key("query.fetch.size", T::Int, I::Medium, W::Medium, "Query fetch size", "Rows that the JVM connector fetches at once from queries.").default("0").ignored(),
+    key("event.processing.failure.handling.mode", T::String, I::Medium, W::Short, "Event deserialization failure handling", "What the JVM connector does with an event that it cannot read.").default("fail").ignored(),
     key("errors.max.retries", T::Int, I::Low, W::Medium, "The maximum number of retries", "How often the JVM connector tries again after an error that may pass.").default("-1").ignored(),
-    key("incremental.snapshot.watermarking.strategy", T::String, I::Low, W::Medium, "Incremental snapshot watermarking strategy", "How an incremental snapshot marks its windows.").default("INSERT_INSERT").ignored(),
     key("internal.log.position.check.enable", T::Boolean, I::Medium, W::Medium, "Enable/Disable log position check", "Whether the JVM connector checks at its start that the log still holds its position. The native worker always does.").default("true").ignored(),
     key("internal.advanced.metrics.enable", T::Boolean, I::Medium, W::Medium, "Enable/Disable advance metrics", "Whether the JVM connector has further metrics.").default("false").ignored(),
     key("connection.validation.timeout.ms", T::Long, I::Low, W::Short, "Connection validation timeout (ms)", "How long the JVM connector tests a connection.").default("60000").ignored(),
@@ -47,26 +270,19 @@ pub(super) const CAPTURE: &[ConfigKey] = &[
     key("guardrail.collections.max", T::Int, I::Medium, W::Short, "Maximum number of collections or tables", "The most tables that a JVM connector may capture. A native worker captures one.").default("0").ignored(),
     key("guardrail.collections.limit.action", T::String, I::Medium, W::Short, "Guardrail collections limit action", "What happens above that.").default("warn").ignored(),
     key("custom.sanitize.pattern", T::String, I::Low, W::Long, "Custom pattern for masking sensitive configuration", "Keys that the JVM connector leaves out of its log.").default(".*secret$|.*password$|.*sasl\\.jaas\\.config$|.*basic\\.auth\\.user\\.info|.*registry\\.auth\\.client-secret|.*credentials\\.json$|.*connectionstring$|.*connection\\.string$").ignored(),
+    key("signal.emit.failure.max.retries", T::Int, I::Medium, W::Short, "Signal emit window event failure maximum retries", "How often a failed event of an incremental snapshot is tried again.").default("0").ignored(),
+    key("signal.emit.failure.backoff.ms", T::Long, I::Medium, W::Short, "Signal emit window event failure backoff time in ms", "Wait between such tries.").default("10000").ignored(),
     key("statistics.metrics.enabled", T::Boolean, I::Medium, W::Short, "Enable collecting statistics metrics like latencies", "Whether the JVM connector measures latencies.").default("true").ignored(),
-    key("decimal.handling.mode", T::String, I::Medium, W::Short, "Decimal Handling", "How numeric values are written.").default("precise").only(&["string"]),
-    key("time.precision.mode", T::String, I::Medium, W::Short, "Time Precision", "How dates and times are written.").default("adaptive").only(&["isostring"]),
-    key("snapshot.lock.timeout.ms", T::Long, I::Medium, W::Long, "Snapshot lock timeout (ms)", "How long the JVM connector's snapshot waits for a lock. The native worker takes none.").default("10000").ignored(),
-    key("memory.management.schemas.class", T::Class, I::Low, W::Long, "Schema storage class", "Java class that keeps schemas in memory.").default("io.debezium.relational.ConcurrentMapTableMappingStorage").ignored(),
-    key("memory.management.tables.class", T::Class, I::Low, W::Long, "Table storage class", "Java class that keeps tables in memory.").default("io.debezium.relational.ConcurrentMapTableMappingStorage").ignored(),
-    key("snapshot.mode", T::String, I::Medium, W::Short, "Snapshot mode", "What happens to rows that are there before the first start: initial reads them, no_data leaves them out.").default("initial").only(&["initial", "no_data"]),
-    key("snapshot.isolation.mode", T::String, I::Low, W::Short, "Snapshot isolation mode", "Isolation of the snapshot. The native worker's is that of an exported snapshot.").default("serializable").ignored(),
-    key("snapshot.query.mode", T::String, I::Low, W::Short, "Snapshot query mode", "How the snapshot's query is made.").default("select_all").only(&["select_all"]),
-    key("snapshot.query.mode.custom.name", T::String, I::Medium, W::Medium, "Snapshot Query Mode Custom Name", "Name of a query mode of one's own."),
-    key("snapshot.locking.mode.custom.name", T::String, I::Medium, W::Medium, "Snapshot Locking Mode Custom Name", "Name of a locking mode of one's own."),
-    key("snapshot.locking.mode", T::String, I::Low, W::Short, "Snapshot locking mode", "Whether the snapshot locks tables. The native worker takes no lock.").default("none").ignored(),
-    key("hstore.handling.mode", T::String, I::Low, W::Medium, "HStore Handling", "How hstore values are written.").default("json").only(&["json"]),
-    key("binary.handling.mode", T::String, I::Low, W::Medium, "Binary Handling", "How bytea values are written.").default("bytes").only(&["bytes"]),
-    key("schema.name.adjustment.mode", T::String, I::Low, W::Medium, "Schema Name Adjustment", "How names of schemas are made fit for Avro.").default("none").only(&["none"]),
-    key("interval.handling.mode", T::String, I::Low, W::Medium, "Interval Handling", "How intervals are written.").default("numeric").only(&["numeric"]),
-    key("schema.refresh.mode", T::String, I::Medium, W::Short, "Schema refresh mode", "When the JVM connector reads a table's columns anew. The native worker follows the log.").default("columns_diff").ignored(),
-    key("incremental.snapshot.chunk.size", T::Int, I::Medium, W::Medium, "Incremental snapshot chunk size", "Rows of one window of an incremental snapshot.").default("1024").ignored(),
-    key("unavailable.value.placeholder", T::String, I::Medium, W::Medium, "Unavailable value placeholder", "What stands for a large value that an update did not touch and the log does not hold.").default("__debezium_unavailable_value").only(&["__debezium_unavailable_value"]),
-    key("message.prefix.include.list", T::List, I::Medium, W::Long, "Include Logical Decoding Message Prefixes", "Prefixes of logical messages that become events."),
-    key("message.prefix.exclude.list", T::List, I::Medium, W::Long, "Exclude Logical Decoding Message Prefixes", "Prefixes of logical messages that do not become events."),
-    key("publish.via.partition.root", T::Boolean, I::Medium, W::Short, "Publish via partition root", "Whether changes of partitions are published as their root table's.").default("false").only(&["false"]),
+    key("internal.offset.activity.monitor.interval.ms", T::Long, I::Low, W::Medium, "Offset activity monitor interval (ms)", "How often the JVM connector looks whether its offsets move. The native worker's task is FAILED when they do not.").default("600000").ignored(),
+    key("custom.metric.tags", T::List, I::Low, W::Medium, "Customize metric tags", "Further tags for the JVM connector's metrics.").ignored(),
+    key("internal.signal.synchronous.batch.size", T::Int, I::Low, W::Short, "Synchronous signal batch size", "Signals that the JVM connector handles at once.").default("10").ignored(),
+    key("internal.signal.processor.semaphore.wait.ms", T::Long, I::Low, W::Short, "Signal processor semaphore wait time (ms)", "How long the JVM connector waits for its own lock before it leaves signals for later.").default("10000").ignored(),
+];
+
+/// What happens while nothing changes.
+pub(super) const HEARTBEAT: &[ConfigKey] = &[
+    key("heartbeat.interval.ms", T::Int, I::Medium, W::Medium, "Connector heartbeat interval (milli-seconds)", "How often progress is stored while nothing changes; 0 for 10 s. A task without progress for twice as long is FAILED.").default("0").read(),
+    key("heartbeat.topics.prefix", T::String, I::Low, W::Medium, "A prefix used for naming of heartbeat topics", "Older name of topic.heartbeat.prefix.").default("__debezium-heartbeat").ignored(),
+    key("signal.poll.interval.ms", T::Long, I::Medium, W::Short, "Signal processor poll interval", "How often channels are asked for signals.").default("5000").ignored(),
+    key("heartbeat.action.query", T::String, I::Low, W::Medium, "An optional query to execute with every heartbeat", "Statement that the JVM connector runs with each heartbeat. The native worker needs none: it stores keepalive positions.").ignored(),
 ];

@@ -79,6 +79,7 @@ pub(super) const COMMON: &[ConfigKey] = &[
         "Header converter class",
         "How headers are written to Kafka, or read from it.",
     )
+    .absent("org.apache.kafka.connect.storage.SimpleHeaderConverter")
     .ignored(),
     key(
         "header.converter.plugin.version",

@@ -71,32 +71,12 @@ pub(super) const SOURCE: &[ConfigKey] = &[
     .default("10000")
     .ignored(),
     key(
-        "field.name.adjustment.mode",
-        T::String,
-        I::Low,
-        W::Medium,
-        "Field name adjustment",
-        "How names of fields are made fit for Avro.",
-    )
-    .default("none")
-    .only(&["none"]),
-    key(
         "read.only",
         T::Boolean,
         I::Low,
         W::Short,
         "Read only",
         "Whether incremental snapshots write nothing to the server.",
-    )
-    .default("false")
-    .only(&["false"]),
-    key(
-        "skip.messages.without.change",
-        T::Boolean,
-        I::Low,
-        W::Short,
-        "Skip unchanged rows",
-        "Whether updates are left out that change no captured column.",
     )
     .default("false")
     .only(&["false"]),

@@ -12,7 +12,7 @@ pub struct ConfigKey {
     /// What the reference takes for it if it is absent; none for null.
     pub default: Option<&'static str>,
     /// What an absent key comes to, where that is not its default: Kafka Connect falls back to its own settings.
-    pub(in crate::connector) absent: Option<&'static str>,
+    pub(super) absent: Option<&'static str>,
     /// How much it matters.
     pub importance: Importance,
     /// How wide a form shows it.
@@ -21,6 +21,8 @@ pub struct ConfigKey {
     pub display_name: &'static str,
     /// What it is for.
     pub documentation: &'static str,
+    /// Keys that a form shows with this one.
+    pub dependents: &'static [&'static str],
     /// What the native worker makes of it.
     pub served: Served,
 }
@@ -96,6 +98,10 @@ impl ConfigKey {
         Self { absent: Some(value), ..self }
     }
 
+    pub(super) const fn dependents(self, keys: &'static [&'static str]) -> Self {
+        Self { dependents: keys, ..self }
+    }
+
     pub(super) const fn read(self) -> Self {
         Self { served: Served::Read, ..self }
     }
@@ -108,9 +114,9 @@ impl ConfigKey {
         Self { served: Served::Ignored, ..self }
     }
 
-    /// What a configuration without the key means.
-    pub(in crate::connector) fn without(&self) -> &'static str {
-        self.absent.or(self.default).unwrap_or_default()
+    /// What a configuration without the key comes to; none if nothing is known of it.
+    pub fn without(&self) -> Option<&'static str> {
+        self.absent.or(self.default)
     }
 }
 
@@ -132,6 +138,7 @@ pub(super) const fn key(
         width,
         display_name,
         documentation,
+        dependents: &[],
         served: Served::Default,
     }
 }

@@ -52,9 +52,16 @@ pub static POSTGRES_SOURCE: Plugin = Plugin {
     source: true,
     version: DEBEZIUM_VERSION,
     groups: &[
-        own("Postgres", postgres::POSTGRES),
-        own("Connector", capture::CAPTURE),
-        own("Events", events::EVENTS),
+        own("CONNECTION", postgres::CONNECTION),
+        own("CONNECTION_ADVANCED", postgres::CONNECTION_ADVANCED),
+        own("CONNECTION_ADVANCED_REPLICATION", postgres::REPLICATION),
+        own("CONNECTION_ADVANCED_SSL", postgres::SSL),
+        own("CONNECTOR", events::CONNECTOR),
+        own("CONNECTOR_ADVANCED", events::CONNECTOR_ADVANCED),
+        own("CONNECTOR_SNAPSHOT", capture::SNAPSHOT),
+        own("ADVANCED", capture::ADVANCED),
+        own("ADVANCED_HEARTBEAT", capture::HEARTBEAT),
+        own("FILTERS", events::FILTERS),
         own("Further", further::SOURCE),
         own("datapipe", further::SOURCE_EXTENSIONS),
         framework("Common", 1, connect::COMMON),
@@ -135,6 +142,11 @@ impl Plugin {
     /// The key of this name.
     pub fn key(&self, name: &str) -> Option<&'static ConfigKey> {
         self.keys().find(|key| key.name == name)
+    }
+
+    /// What a key is without being given; the plugin's version is its own.
+    pub fn default_of(&self, key: &ConfigKey) -> Option<&'static str> {
+        if key.name == "connector.plugin.version" { Some(self.version) } else { key.default }
     }
 
     /// True for keys that are taken note of and left alone.
