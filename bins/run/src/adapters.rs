@@ -22,14 +22,14 @@ use datapipe_kafka::{
     DeadLetters, KafkaConfig, KafkaConnectStore, KafkaOffsetStore, Ownership, ProducerSettings, ReaderSettings,
     TopicReader, TransactionalProducer,
 };
-use datapipe_postgres::preflight::{self, Expected};
+use datapipe_postgres::preflight::{Expected, examine};
 use datapipe_postgres::wal::WalMonitor;
 use datapipe_postgres::{PgConfig, PgSource, SourceSpec};
 use datapipe_s3::{Credentials, S3Config, S3Store};
 use datapipe_worker::adapters::{Adapters, LoggerLevel, Observation};
 use tokio::sync::Mutex;
 
-use crate::start::PROBE_PREFIX;
+use crate::preflight::PROBE_PREFIX;
 
 /// How long looking at the surroundings may take.
 const OBSERVE_MAX: Duration = Duration::from_secs(5);
@@ -215,7 +215,7 @@ impl Adapters for Real {
     }
 
     async fn examine_source(&self, config: &SourceConfig) -> Vec<ConfigProblem> {
-        let looked = async { preflight::examine(&Expected { spec: source_spec(config)?, key: Vec::new() }).await };
+        let looked = async { examine(&Expected { spec: source_spec(config)?, key: Vec::new() }).await };
         match looked.await {
             Ok(problems) => problems.into_iter().map(of_source).collect(),
             Err(error) => vec![of_port("database.hostname", &error)],

@@ -12,7 +12,7 @@ use crate::ports::{self, Holder};
 use crate::start::{listen, sink_of, source_of};
 
 /// Where the store's conditional writes are tried out, outside of every table's folder.
-const PROBE_PREFIX: &str = "_datapipe/";
+pub(crate) const PROBE_PREFIX: &str = "_datapipe/";
 
 /// Looks at every system, side by side: one that is away is waited for.
 pub(crate) async fn look(plan: &Plan, kafka: &KafkaConfig) -> Result<(), Problems> {
