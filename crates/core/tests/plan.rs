@@ -11,6 +11,7 @@ use datapipe_core::plan::{Plan, Problems};
 use datapipe_core::port::connect::ConfigMap;
 use datapipe_core::settings::{Role, Settings};
 use datapipe_core::table::{Sink, SnapshotMode, Table, TablePipeline, WorkerKind};
+use datapipe_core::value::{Modes, TimeMode};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -280,5 +281,29 @@ proptest! {
             Ok(config) => prop_assert!(map.keys().all(|key| config.ignored.contains(key) || config.to_map().contains_key(key))),
             Err(problems) => prop_assert!(problems.iter().all(|problem| merged.contains_key(&problem.key))),
         }
+    }
+}
+
+#[test]
+fn modes_of_values_are_read_and_written() {
+    let planned = plan(&json!({})).unwrap();
+    let mut map = planned.tables[0].connector(Role::Source).unwrap().config.clone();
+    assert_eq!(SourceConfig::from_map(&map).unwrap().modes, Modes::PLAN);
+    for (key, value) in [
+        ("decimal.handling.mode", "double"),
+        ("time.precision.mode", "nanoseconds"),
+        ("interval.handling.mode", "string"),
+        ("binary.handling.mode", "hex"),
+        ("hstore.handling.mode", "map"),
+    ] {
+        map.insert(key.to_owned(), value.to_owned());
+    }
+    let config = SourceConfig::from_map(&map).unwrap();
+    assert_eq!(SourceConfig::from_map(&config.to_map()).unwrap(), config);
+    assert_eq!(config.modes.time, TimeMode::Nanoseconds);
+    for key in map.keys().filter(|key| key.contains(".handling.")) {
+        assert_eq!(config.to_map().get(key), map.get(key));
+        let other = SourceConfig::from_map(&map.clone().into_iter().filter(|(found, _)| found != key).collect());
+        assert_ne!(other.unwrap(), config, "{key} has another default");
     }
 }

@@ -11,7 +11,6 @@ use datapipe_core::port::clock::Clock;
 use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_core::progress::offset_key;
 use datapipe_core::table::SnapshotMode;
-use datapipe_core::value::Modes;
 use datapipe_engine::capture::{self, CaptureSettings, Diverted};
 use datapipe_engine::deliver::{self, DeliverSettings, Ports};
 use datapipe_engine::gauges::{CaptureGauges, DeliverGauges};
@@ -156,7 +155,7 @@ fn capture_settings(config: &SourceConfig, worker: &WorkerSettings) -> CaptureSe
             database: config.database.clone(),
             data_topic: config.topic(),
             tombstones_on_delete: config.tombstones,
-            modes: Modes::PLAN,
+            modes: config.modes,
         },
         dead_letter_topic: config.dead_letter_topic.clone(),
         offsets_topic: worker.offsets_topic.clone(),

@@ -6,6 +6,7 @@ use super::reader::Reader;
 use super::{ConfigProblem, ConfigSecret};
 use crate::port::connect::ConfigMap;
 use crate::table::SnapshotMode;
+use crate::value::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, Modes, TimeMode};
 
 const JSON_CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
 
@@ -52,6 +53,8 @@ pub struct SourceConfig {
     /// `datapipe.errors.deadletterqueue.topic.name`: where rows go that cannot be encoded or are too large; without
     /// it such a row stops the table. Kafka Connect has dead letters for sinks only.
     pub dead_letter_topic: Option<String>,
+    /// The forms of values: `decimal.handling.mode` and its like.
+    pub modes: Modes,
     /// Keys that were given and change nothing here.
     pub ignored: Vec<String>,
 }
@@ -91,6 +94,7 @@ impl SourceConfig {
             batch_rows_max: reader.number("max.batch.size", 2048, 1..=1_000_000, "rows"),
             queue_bytes_max: if queue_bytes_max == 0 { 16 << 20 } else { queue_bytes_max.max(1 << 20) },
             dead_letter_topic: reader.optional("datapipe.errors.deadletterqueue.topic.name").map(str::to_owned),
+            modes: modes(&mut reader),
             ignored: Vec::new(),
         };
         let ignored = reader.finish(&BTreeSet::new())?;
@@ -127,8 +131,18 @@ impl SourceConfig {
             ("max.batch.size", self.batch_rows_max.to_string()),
             ("max.queue.size", (u64::from(self.batch_rows_max) * 4).to_string()),
             ("max.queue.size.in.bytes", self.queue_bytes_max.to_string()),
+            (DecimalMode::KEY, self.modes.decimal.as_str().to_owned()),
+            (TimeMode::KEY, self.modes.time.as_str().to_owned()),
         ];
         map.extend(values.map(|(key, value)| (key.to_owned(), value)));
+        // What is Debezium's default is left to it.
+        let modes = [
+            (IntervalMode::KEY, self.modes.interval.as_str(), Modes::DEBEZIUM.interval.as_str()),
+            (BinaryMode::KEY, self.modes.binary.as_str(), Modes::DEBEZIUM.binary.as_str()),
+            (HstoreMode::KEY, self.modes.hstore.as_str(), Modes::DEBEZIUM.hstore.as_str()),
+        ];
+        let other = modes.into_iter().filter(|(_, mode, default)| mode != default);
+        map.extend(other.map(|(key, mode, _)| (key.to_owned(), mode.to_owned())));
         let optional = [
             ("database.password", self.password.as_ref().map(ConfigSecret::to_text)),
             ("datapipe.errors.deadletterqueue.topic.name", self.dead_letter_topic.clone()),
@@ -144,8 +158,6 @@ const FIXED: &[(&str, &str)] = &[
     ("tasks.max", "1"),
     ("plugin.name", "pgoutput"),
     ("publication.autocreate.mode", "disabled"),
-    ("decimal.handling.mode", "string"),
-    ("time.precision.mode", "isostring"),
     ("lsn.flush.mode", "connector"),
     ("exactly.once.support", "required"),
     ("transaction.boundary", "poll"),
@@ -176,5 +188,17 @@ fn table(reader: &mut Reader<'_>) -> (String, String) {
             reader.problem(KEY, why, "set one, as in \"public.users\", and give each other table a worker of its own");
             (String::new(), String::new())
         }
+    }
+}
+
+/// The forms of values; where a key is absent, Debezium's default.
+fn modes(reader: &mut Reader<'_>) -> Modes {
+    let Modes { decimal, time, interval, binary, hstore } = Modes::DEBEZIUM;
+    Modes {
+        decimal: DecimalMode::parse(reader.choice(DecimalMode::KEY)).unwrap_or(decimal),
+        time: TimeMode::parse(reader.choice(TimeMode::KEY)).unwrap_or(time),
+        interval: IntervalMode::parse(reader.choice(IntervalMode::KEY)).unwrap_or(interval),
+        binary: BinaryMode::parse(reader.choice(BinaryMode::KEY)).unwrap_or(binary),
+        hstore: HstoreMode::parse(reader.choice(HstoreMode::KEY)).unwrap_or(hstore),
     }
 }

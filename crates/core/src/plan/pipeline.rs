@@ -13,6 +13,7 @@ use crate::port::connect::ConfigMap;
 use crate::secret::SecretRef;
 use crate::settings::{ByteSize, Role, Settings, SinkSettings, SourceSettings, Span, WorkerSettings};
 use crate::table::{Compression, Sink, Source, Table, TablePipeline, Topic, Worker, WorkerKind};
+use crate::value::Modes;
 
 /// One table's pipeline, complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -239,6 +240,7 @@ fn source_connector(place: &Place<'_>, names: &Names, table: &Table, source: &So
         batch_rows_max: source.batch_rows_max,
         queue_bytes_max: source.queue_bytes_max,
         dead_letter_topic: Some(names.dead_letter_topic.clone()),
+        modes: Modes::PLAN,
         ignored: Vec::new(),
     };
     ConnectorPlan { role: Role::Source, name: names.source_connector.clone(), config: config.to_map() }

@@ -5,21 +5,22 @@ use super::key::Importance as I;
 use super::key::Type as T;
 use super::key::Width as W;
 use super::key::key;
+use crate::value::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, TimeMode};
 
 /// What becomes an event, and in which form.
 pub(super) const CONNECTOR: &[ConfigKey] = &[
     key("topic.prefix", T::String, I::High, W::Medium, "Topic prefix", "First part of every topic's name, and the name of the server in every event. Offsets are kept under it: changing it starts anew.").read(),
     key("topic.naming.strategy", T::Class, I::Medium, W::Medium, "Topic naming strategy class", "Java class that names topics.").default("io.debezium.schema.SchemaTopicNamingStrategy").only(&["io.debezium.schema.SchemaTopicNamingStrategy"]),
     key("tombstones.on.delete", T::Boolean, I::Medium, W::Short, "Change the behaviour of Debezium with regards to delete operations", "Whether a deleted row's event is followed by a record without a value, so that compaction can forget the key.").default("true").read(),
-    key("binary.handling.mode", T::String, I::Low, W::Medium, "Binary Handling", "How bytea values are written.").default("bytes").only(&["bytes"]),
+    key("binary.handling.mode", T::String, I::Low, W::Medium, "Binary Handling", "How bytea values are written.").default("bytes").only(BinaryMode::VALUES),
     key("schema.name.adjustment.mode", T::String, I::Low, W::Medium, "Schema Name Adjustment", "How names of schemas are made fit for Avro.").default("none").only(&["none"]),
     key("field.name.adjustment.mode", T::String, I::Low, W::Medium, "Field Name Adjustment", "How names of fields are made fit for Avro.").default("none").only(&["none"]),
     key("event.converting.failure.handling.mode", T::String, I::Medium, W::Medium, "Event converting failure handling mode", "What the JVM connector does with a value that it cannot convert. The native worker sends such a row to the dead letter topic, or stops.").default("warn").ignored(),
-    key("decimal.handling.mode", T::String, I::Medium, W::Short, "Decimal Handling", "How numeric values are written.").default("precise").only(&["string"]),
-    key("time.precision.mode", T::String, I::Medium, W::Short, "Time Precision", "How dates and times are written.").default("adaptive").only(&["isostring"]),
+    key("decimal.handling.mode", T::String, I::Medium, W::Short, "Decimal Handling", "How numeric values are written.").default("precise").only(DecimalMode::VALUES),
+    key("time.precision.mode", T::String, I::Medium, W::Short, "Time Precision", "How dates and times are written.").default("adaptive").only(TimeMode::VALUES),
     key("include.schema.comments", T::Boolean, I::Medium, W::Short, "Include Table and Column Comments", "Whether schemas carry comments. Records without schemas have none.").default("false").ignored(),
-    key("hstore.handling.mode", T::String, I::Low, W::Medium, "HStore Handling", "How hstore values are written.").default("json").only(&["json"]),
-    key("interval.handling.mode", T::String, I::Low, W::Medium, "Interval Handling", "How intervals are written.").default("numeric").only(&["numeric"]),
+    key("hstore.handling.mode", T::String, I::Low, W::Medium, "HStore Handling", "How hstore values are written.").default("json").only(HstoreMode::VALUES),
+    key("interval.handling.mode", T::String, I::Low, W::Medium, "Interval Handling", "How intervals are written.").default("numeric").only(IntervalMode::VALUES),
     key("message.prefix.include.list", T::List, I::Medium, W::Long, "Include Logical Decoding Message Prefixes", "Prefixes of logical messages that become events."),
     key("message.prefix.exclude.list", T::List, I::Medium, W::Long, "Exclude Logical Decoding Message Prefixes", "Prefixes of logical messages that do not become events."),
     key("publish.via.partition.root", T::Boolean, I::Medium, W::Short, "Publish via partition root", "Whether changes of partitions are published as their root table's.").default("false").only(&["false"]),
