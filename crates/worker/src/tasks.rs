@@ -157,6 +157,7 @@ fn capture_settings(config: &SourceConfig, worker: &WorkerSettings) -> CaptureSe
             tombstones_on_delete: config.tombstones,
             modes: config.modes,
         },
+        transforms: config.transforms.clone(),
         dead_letter_topic: config.dead_letter_topic.clone(),
         offsets_topic: worker.offsets_topic.clone(),
         offsets_key: offset_key(&config.name, &config.topic_prefix),

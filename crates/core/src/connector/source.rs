@@ -1,4 +1,3 @@
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::keys::POSTGRES_SOURCE;
@@ -6,6 +5,7 @@ use super::reader::Reader;
 use super::{ConfigProblem, ConfigSecret};
 use crate::port::connect::ConfigMap;
 use crate::table::SnapshotMode;
+use crate::transform::Transforms;
 use crate::value::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, Modes, TimeMode};
 
 const JSON_CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
@@ -55,6 +55,8 @@ pub struct SourceConfig {
     pub dead_letter_topic: Option<String>,
     /// The forms of values: `decimal.handling.mode` and its like.
     pub modes: Modes,
+    /// `transforms` and `predicates`.
+    pub transforms: Transforms,
     /// Keys that were given and change nothing here.
     pub ignored: Vec<String>,
 }
@@ -95,9 +97,11 @@ impl SourceConfig {
             queue_bytes_max: if queue_bytes_max == 0 { 16 << 20 } else { queue_bytes_max.max(1 << 20) },
             dead_letter_topic: reader.optional("datapipe.errors.deadletterqueue.topic.name").map(str::to_owned),
             modes: modes(&mut reader),
+            transforms: transforms(map, &mut reader),
             ignored: Vec::new(),
         };
-        let ignored = reader.finish(&BTreeSet::new())?;
+        let own = map.keys().filter(|key| Transforms::reads(key)).cloned().collect();
+        let ignored = reader.finish(&own)?;
         Ok(Self { ignored, ..config })
     }
 
@@ -143,6 +147,7 @@ impl SourceConfig {
         ];
         let other = modes.into_iter().filter(|(_, mode, default)| mode != default);
         map.extend(other.map(|(key, mode, _)| (key.to_owned(), mode.to_owned())));
+        map.extend(self.transforms.keys().clone());
         let optional = [
             ("database.password", self.password.as_ref().map(ConfigSecret::to_text)),
             ("datapipe.errors.deadletterqueue.topic.name", self.dead_letter_topic.clone()),
@@ -201,4 +206,13 @@ fn modes(reader: &mut Reader<'_>) -> Modes {
         binary: BinaryMode::parse(reader.choice(BinaryMode::KEY)).unwrap_or(binary),
         hstore: HstoreMode::parse(reader.choice(HstoreMode::KEY)).unwrap_or(hstore),
     }
+}
+
+fn transforms(map: &ConfigMap, reader: &mut Reader<'_>) -> Transforms {
+    Transforms::from_config(map).unwrap_or_else(|problems| {
+        for problem in problems {
+            reader.problem(&problem.key, problem.why, "correct it, or keep this table on a kafka-connect worker");
+        }
+        Transforms::default()
+    })
 }

@@ -13,6 +13,7 @@ use crate::port::connect::ConfigMap;
 use crate::secret::SecretRef;
 use crate::settings::{ByteSize, Role, Settings, SinkSettings, SourceSettings, Span, WorkerSettings};
 use crate::table::{Compression, Sink, Source, Table, TablePipeline, Topic, Worker, WorkerKind};
+use crate::transform::Transforms;
 use crate::value::Modes;
 
 /// One table's pipeline, complete.
@@ -241,6 +242,7 @@ fn source_connector(place: &Place<'_>, names: &Names, table: &Table, source: &So
         queue_bytes_max: source.queue_bytes_max,
         dead_letter_topic: Some(names.dead_letter_topic.clone()),
         modes: Modes::PLAN,
+        transforms: Transforms::default(),
         ignored: Vec::new(),
     };
     ConnectorPlan { role: Role::Source, name: names.source_connector.clone(), config: config.to_map() }

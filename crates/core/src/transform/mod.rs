@@ -13,6 +13,7 @@ mod unwrap;
 
 pub use parse::TransformProblem;
 
+use crate::port::connect::ConfigMap;
 use crate::port::log::{Header, Record};
 use fields::{Mask, Replace};
 use predicate::Condition;
@@ -46,7 +47,17 @@ pub struct TransformError {
 #[derive(Clone, Debug, Default)]
 pub struct Transforms {
     steps: Vec<Step>,
+    keys: ConfigMap,
 }
+
+/// They are the same if they come from the same keys.
+impl PartialEq for Transforms {
+    fn eq(&self, other: &Self) -> bool {
+        self.keys == other.keys
+    }
+}
+
+impl Eq for Transforms {}
 
 #[derive(Clone, Debug)]
 struct Step {
@@ -79,6 +90,11 @@ enum Part {
 }
 
 impl Transforms {
+    /// The keys that they were read from.
+    pub fn keys(&self) -> &ConfigMap {
+        &self.keys
+    }
+
     /// True if records stay as they are.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
@@ -125,7 +141,15 @@ impl Part {
 }
 
 impl Draft {
-    fn of(record: Record<'_>) -> Self {
+    /// Hands the record on.
+    pub fn lend<R>(&self, take: impl FnOnce(Record<'_>) -> R) -> R {
+        let headers: Vec<_> = self.headers.iter().map(|(name, value)| Header { name, value }).collect();
+        let (key, value) = (self.key.as_deref(), self.value.as_deref());
+        take(Record { topic: &self.topic, key, value, headers: &headers })
+    }
+
+    /// A copy of a record.
+    pub fn of(record: Record<'_>) -> Self {
         let Record { topic, key, value, headers } = record;
         let headers = headers.iter().map(|Header { name, value }| ((*name).to_owned(), value.to_vec()));
         Self {

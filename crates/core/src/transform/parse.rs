@@ -47,7 +47,18 @@ impl Transforms {
                 problems.push(TransformProblem { key: format!("predicates.{name}"), why });
             }
         }
-        if problems.is_empty() { Ok(Self { steps }) } else { Err(problems) }
+        let keys = config
+            .iter()
+            .filter(|(key, _)| Self::reads(key))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        if problems.is_empty() { Ok(Self { steps, keys }) } else { Err(problems) }
+    }
+
+    /// True for the keys that transforms are read from.
+    pub fn reads(key: &str) -> bool {
+        let names = ["transforms", "predicates"];
+        names.iter().any(|name| key.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
     }
 }
 

@@ -21,6 +21,7 @@ use datapipe_core::port::log::TransactionalLog;
 use datapipe_core::port::source::ChangeSource;
 use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_core::progress::Progress;
+use datapipe_core::transform::Transforms;
 use tokio_util::sync::CancellationToken;
 
 use self::cursor::Cursor;
@@ -34,6 +35,8 @@ use crate::gauges::CaptureGauges;
 pub struct CaptureSettings {
     /// The form of the records.
     pub envelope: EnvelopeSettings,
+    /// What is done to a row's records before they go into the log.
+    pub transforms: Transforms,
     /// The topic for rows that cannot be encoded or are too large; without one, such a record ends the run.
     pub dead_letter_topic: Option<String>,
     /// The topic of the progress record.

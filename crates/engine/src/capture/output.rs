@@ -6,10 +6,11 @@ use std::sync::Arc;
 use datapipe_core::change::{Relation, Tuple};
 use datapipe_core::key;
 use datapipe_core::lsn::Position;
-use datapipe_core::port::log::{Committed, Header, Record, Sent, TransactionalLog};
+use datapipe_core::port::log::{Committed, Record, Sent, TransactionalLog};
 use datapipe_core::port::source::KeyBound;
 use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_core::progress::Progress;
+use datapipe_core::transform::Draft;
 
 use super::CaptureSettings;
 
@@ -44,16 +45,9 @@ pub(super) struct Output<'a> {
     records: usize,
     sums: Sums,
     large: Vec<(usize, Origin)>,
-    waiting: Vec<Owned>,
+    /// Records that the log had no room for.
+    waiting: Vec<Draft>,
     failed: Option<PortError>,
-}
-
-/// A record that the log had no room for.
-struct Owned {
-    topic: String,
-    key: Option<Vec<u8>>,
-    value: Option<Vec<u8>>,
-    headers: Vec<(String, Vec<u8>)>,
 }
 
 impl<'a> Output<'a> {
@@ -88,16 +82,35 @@ impl<'a> Output<'a> {
 
     /// Adds a record of a change; what did not fit waits for [`Output::settle`].
     pub(super) fn push_change(&mut self, record: Record<'_>, position: Position) {
-        if size_of_record(&record) > LARGE_BYTES {
-            self.large.push((self.records, Origin::Change(position)));
-        }
-        self.push(record);
+        self.push_transformed(record, &|| Origin::Change(position));
     }
 
     /// Adds a record of a snapshot's row.
     pub(super) fn push_row(&mut self, record: Record<'_>, relation: &Arc<Relation>, row: &Tuple) {
+        self.push_transformed(record, &|| Origin::Row(key::key_of(relation, row)));
+    }
+
+    /// A record that cannot be transformed ends the run, as it ends the task in Kafka Connect.
+    fn push_transformed(&mut self, record: Record<'_>, origin: &dyn Fn() -> Origin) {
+        let transforms = &self.settings.transforms;
+        if transforms.is_empty() {
+            return self.push_row_record(record, origin);
+        }
+        match transforms.apply(record) {
+            Ok(Some(draft)) => draft.lend(|record| self.push_row_record(record, origin)),
+            Ok(None) => {}
+            Err(error) => {
+                let attempt = format!("transforming a record of topic {}", record.topic);
+                let refused = PortError::new(ErrorKind::Refused, attempt).because(error);
+                let hint = "correct the connector's transforms, or let a predicate keep such records from this one";
+                self.failed.get_or_insert(refused.hint(hint));
+            }
+        }
+    }
+
+    fn push_row_record(&mut self, record: Record<'_>, origin: &dyn Fn() -> Origin) {
         if size_of_record(&record) > LARGE_BYTES {
-            self.large.push((self.records, Origin::Row(key::key_of(relation, row))));
+            self.large.push((self.records, origin()));
         }
         self.push(record);
     }
@@ -122,7 +135,7 @@ impl<'a> Output<'a> {
                 }
             }
         }
-        self.waiting.push(Owned::of(&record));
+        self.waiting.push(Draft::of(record));
     }
 
     /// Ends a row: sends what of it had to wait for room, so that at most one row's records ever wait.
@@ -139,8 +152,8 @@ impl<'a> Output<'a> {
             return Ok(());
         }
         let mut waiting = std::mem::take(&mut self.waiting);
-        for owned in waiting.drain(..) {
-            while owned.send(self.log)? == Sent::Full {
+        for draft in waiting.drain(..) {
+            while draft.lend(|record| self.log.send(record))? == Sent::Full {
                 self.log.room().await?;
             }
         }
@@ -185,21 +198,4 @@ impl<'a> Output<'a> {
 
 fn size_of_record(record: &Record<'_>) -> usize {
     record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)
-}
-
-impl Owned {
-    fn of(record: &Record<'_>) -> Self {
-        Self {
-            topic: record.topic.to_owned(),
-            key: record.key.map(<[u8]>::to_vec),
-            value: record.value.map(<[u8]>::to_vec),
-            headers: record.headers.iter().map(|header| (header.name.to_owned(), header.value.to_vec())).collect(),
-        }
-    }
-
-    fn send(&self, log: &mut dyn TransactionalLog) -> Result<Sent, PortError> {
-        let headers: Vec<_> = self.headers.iter().map(|(name, value)| Header { name, value }).collect();
-        let (key, value) = (self.key.as_deref(), self.value.as_deref());
-        log.send(Record { topic: &self.topic, key, value, headers: &headers })
-    }
 }

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use datapipe_core::envelope::EnvelopeSettings;
 use datapipe_core::object::CutLimits;
 use datapipe_core::port::PortError;
+use datapipe_core::transform::Transforms;
 use datapipe_core::value::Modes;
 use datapipe_engine::capture::{self, CaptureSettings, Diverted, SnapshotMode};
 use datapipe_engine::deliver::{self, DeliverSettings};
@@ -56,6 +57,7 @@ impl Subject for Engine {
                 tombstones_on_delete: true,
                 modes: Modes::PLAN,
             },
+            transforms: Transforms::default(),
             dead_letter_topic: Some("connect-dlq-users".to_owned()),
             offsets_topic: "connect-offsets-users".to_owned(),
             offsets_key: b"[\"postgres-cdc-users-connector\",{\"server\":\"cdc\"}]".to_vec(),

@@ -79,7 +79,7 @@ async fn a_configuration_that_would_not_run_is_refused_with_all_its_errors() {
 
     let mut config = json!(source());
     config["column.exclude.list"] = json!("public.users.email");
-    config["decimal.handling.mode"] = json!("precise");
+    config["decimal.handling.mode"] = json!("exact");
     config["slot.name"] = json!(null);
     let (status, message) = put(config.clone()).await;
     assert_eq!(status, 400);

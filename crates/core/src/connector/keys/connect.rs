@@ -101,13 +101,13 @@ pub(super) const RELOAD: &[ConfigKey] = &[
 pub(super) const SOURCE_TRANSFORMS: &[ConfigKey] =
     &[key("transforms", T::List, I::Low, W::Long, "Transforms", "Transformations of records, by alias.")
         .default("")
-        .only(&[""])];
+        .read()];
 
 /// Conditions of a source connector's transformations.
 pub(super) const SOURCE_PREDICATES: &[ConfigKey] =
     &[key("predicates", T::List, I::Low, W::Long, "Predicates", "Conditions of transformations, by alias.")
         .default("")
-        .only(&[""])];
+        .read()];
 
 /// Errors of a source connector.
 pub(super) const SOURCE_ERRORS: &[ConfigKey] = &[
