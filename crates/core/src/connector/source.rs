@@ -174,6 +174,9 @@ const FIXED: &[(&str, &str)] = &[
     // Otherwise Connect's converter writes a column's default in the place of NULL.
     ("value.converter.replace.null.with.default", "false"),
     ("extended.headers.enabled", "false"),
+    // The heartbeat's query writes a logical message. As an event it would want a topic of its own, and Debezium waits
+    // for ever for one that is not there.
+    ("message.prefix.exclude.list", ".*"),
 ];
 
 /// `table.include.list` is a list of regular expressions for Debezium; here it is one table, its dot plain or

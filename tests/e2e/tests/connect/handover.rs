@@ -1,8 +1,10 @@
 //! Each kind of worker starts from what the other left in the internal topics. Never both at once.
 
 use datapipe_core::convention::Names;
+use datapipe_e2e::clients;
 use datapipe_e2e::process::Worker;
 use datapipe_e2e::stage::{PATIENCE, PG15, Stage};
+use datapipe_kafka::topics::{self, TopicSpec};
 use serde_json::{Value, json};
 
 use crate::side::{Side, config, reference};
@@ -39,7 +41,9 @@ async fn each_kind_of_worker_reads_what_the_other_wrote() {
     let left = Left::by(&native, source, sink).await;
     worker.stop().await.unwrap();
 
-    // A real Kafka Connect finds it so.
+    // A real Kafka Connect finds it so. Its heartbeats need a topic, which a native worker does not.
+    let heartbeats = TopicSpec::new(format!("{}.cdc", names.heartbeat_prefix), 1, 1);
+    topics::ensure(&clients::kafka(&stage.servers.stack).unwrap(), &[heartbeats]).await.unwrap();
     let mut theirs = reference(&stage, "users", None).await;
     let jvm = Side::new("reference", theirs.url());
     // It answers before it has read the topics.
@@ -61,6 +65,7 @@ async fn each_kind_of_worker_reads_what_the_other_wrote() {
 
     // A native worker does not join while the other kind is in the group.
     let newcomer = Worker::start(&stage.servers, &stage.settings, "newcomer").unwrap();
+    native.up().await;
     let refused = newcomer_words(&newcomer).await;
     println!("a native worker beside a JVM one: {refused}");
     let answer = native.send("PUT", &of("/pause"), None, ("", "")).await;
@@ -68,6 +73,8 @@ async fn each_kind_of_worker_reads_what_the_other_wrote() {
     newcomer.stop().await.unwrap();
 
     // What the JVM worker leaves.
+    tell(&jvm, source, "pause").await;
+    jvm.until(source, "PAUSED", &["PAUSED"]).await;
     let mut second = config(&stage);
     second["slot.name"] = json!("another_slot");
     second["publication.name"] = json!(names.publication);
@@ -75,12 +82,11 @@ async fn each_kind_of_worker_reads_what_the_other_wrote() {
     let second = json!({ "name": "second", "config": second, "initial_state": "STOPPED" });
     assert_eq!(jvm.json("POST", "/connectors", &second).await.status, 201);
     jvm.until("second", "STOPPED", &[]).await;
-    tell(&jvm, source, "pause").await;
-    jvm.until(source, "PAUSED", &["PAUSED"]).await;
     let left = Left::by(&jvm, source, sink).await;
     theirs.stop().await.unwrap();
 
     let worker = Worker::start(&stage.servers, &stage.settings, "native").unwrap();
+    native.up().await;
     native.until(source, "PAUSED", &["PAUSED"]).await;
     native.until("second", "STOPPED", &[]).await;
     let found = Left::by(&native, source, sink).await;

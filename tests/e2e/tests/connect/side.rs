@@ -67,6 +67,15 @@ impl Side {
         text.replace(address, "{address}").replace(self.name, SIDE)
     }
 
+    /// Waits until it answers.
+    pub(crate) async fn up(&self) {
+        let begun = Instant::now();
+        while self.http.get(format!("{}/connectors", self.base)).send().await.is_err() {
+            assert!(begun.elapsed() < PATIENCE, "{} does not answer", self.name);
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Waits until the connector and its tasks have these states.
     pub(crate) async fn until(&self, name: &str, connector: &str, tasks: &[&str]) {
         let begun = Instant::now();

@@ -22,7 +22,7 @@ pub(super) const CONNECTOR: &[ConfigKey] = &[
     key("hstore.handling.mode", T::String, I::Low, W::Medium, "HStore Handling", "How hstore values are written.").default("json").only(HstoreMode::VALUES),
     key("interval.handling.mode", T::String, I::Low, W::Medium, "Interval Handling", "How intervals are written.").default("numeric").only(IntervalMode::VALUES),
     key("message.prefix.include.list", T::List, I::Medium, W::Long, "Include Logical Decoding Message Prefixes", "Prefixes of logical messages that become events."),
-    key("message.prefix.exclude.list", T::List, I::Medium, W::Long, "Exclude Logical Decoding Message Prefixes", "Prefixes of logical messages that do not become events."),
+    key("message.prefix.exclude.list", T::List, I::Medium, W::Long, "Exclude Logical Decoding Message Prefixes", "Prefixes of logical messages that do not become events. The native worker makes events of none.").ignored(),
     key("publish.via.partition.root", T::Boolean, I::Medium, W::Short, "Publish via partition root", "Whether changes of partitions are published as their root table's.").default("false").only(&["false"]),
     key("lsn.flush.mode", T::String, I::Low, W::Short, "LSN flush mode", "Who confirms positions to the server. Confirmed is only what is stored in Kafka.").absent("connector").only(&["connector"]),
     key("flush.lsn.source", T::Boolean, I::Low, W::Short, "Boolean to determine if Debezium should flush LSN in the source database", "Whether positions are confirmed to the server at all.").default("true").only(&["true"]),
