@@ -23,6 +23,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    if !matches!(cli.command, Command::Plan(_)) {
+        datapipe_boot::memory::with_one_arena();
+    }
     let exit = match cli.command {
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Start(arguments) => serve::start(&arguments),

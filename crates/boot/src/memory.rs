@@ -28,6 +28,25 @@ fn parse(status: &str) -> Option<Memory> {
     Some(Memory { resident_bytes: bytes("VmRSS:")?, peak_bytes: bytes("VmHWM:")? })
 }
 
+/// Starts this program again, in place and once, with one arena of the C library's allocator. By default each thread gets
+/// one of its own, and what a thread has freed lies there unused: a worker that has read five million rows then holds 92
+/// MiB in place of 71. If that fails, the program goes on as it is.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn with_one_arena() {
+    use std::os::unix::process::CommandExt as _;
+
+    const ARENAS: &str = "MALLOC_ARENA_MAX";
+    let mut words = std::env::args_os();
+    let (Ok(program), Some(name), None) = (std::env::current_exe(), words.next(), std::env::var_os(ARENAS)) else {
+        return;
+    };
+    let _ = std::process::Command::new(program).arg0(name).args(words).env(ARENAS, "1").exec();
+}
+
+/// Other allocators have no arenas.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn with_one_arena() {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

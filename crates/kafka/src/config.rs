@@ -145,11 +145,10 @@ impl KafkaConfig {
         client
     }
 
-    /// A consumer's settings; what it holds of fetched records is about `prefetch_bytes` and one response of half of
-    /// that on top.
+    /// A consumer's settings. Of fetched records it holds about `prefetch_bytes`, and one response on top, which is
+    /// several times as large in memory as on the wire.
     pub(crate) fn consumer(&self, prefetch_bytes: u32) -> ClientConfig {
         let mut client = self.client();
-        let response_bytes = (prefetch_bytes / 2).max(1024 * 1024);
         client
             .set("allow.auto.create.topics", "false")
             .set("auto.offset.reset", "error")
@@ -162,18 +161,22 @@ impl KafkaConfig {
             .set("fetch.error.backoff.ms", "100")
             // Fetching goes on soon after a full prefetch queue has been drained.
             .set("fetch.queue.backoff.ms", "5")
-            .set("fetch.max.bytes", response_bytes.to_string())
-            .set("fetch.message.max.bytes", response_bytes.to_string())
-            .set(
-                "receive.message.max.bytes",
-                (response_bytes.max(MESSAGE_BYTES_MAX) * 2 + RESPONSE_OVERHEAD_BYTES).to_string(),
-            )
-            .set("message.max.bytes", "1000000")
+            // A broker sends a first batch whole even if it is larger than these two.
+            .set("fetch.max.bytes", RESPONSE_BYTES.to_string())
+            .set("fetch.message.max.bytes", PARTITION_BYTES.to_string())
+            .set("receive.message.max.bytes", (MESSAGE_BYTES_MAX * 2 + RESPONSE_OVERHEAD_BYTES).to_string())
+            // Of a consumer it is only the first guess of a batch's size in memory, and the least `fetch.max.bytes`.
+            .set("message.max.bytes", RESPONSE_BYTES.to_string())
             .set("queued.min.messages", "10000")
             .set("queued.max.messages.kbytes", (prefetch_bytes / 1024).max(64).to_string());
         client
     }
 }
+
+/// What a broker may send at once of all partitions together, as it is on the wire, in bytes.
+const RESPONSE_BYTES: u32 = 1024 * 1024;
+/// The same of one partition: two or three batches of our own.
+const PARTITION_BYTES: u32 = 256 * 1024;
 
 /// The largest record that can be written or read, in bytes.
 pub(crate) const MESSAGE_BYTES_MAX: u32 = 16 * 1024 * 1024;

@@ -36,9 +36,9 @@ pub struct ReaderSettings {
 }
 
 impl ReaderSettings {
-    /// Settings with the defaults: 4 MiB ahead, 1 MiB per poll.
+    /// Settings with the defaults: 1 MiB ahead, 256 KiB per poll.
     pub fn new(topic: impl Into<String>, group: impl Into<String>) -> Self {
-        Self { topic: topic.into(), group: group.into(), prefetch_bytes: 4 * 1024 * 1024, batch_bytes: 1024 * 1024 }
+        Self { topic: topic.into(), group: group.into(), prefetch_bytes: 1024 * 1024, batch_bytes: 256 * 1024 }
     }
 }
 

@@ -93,12 +93,12 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts it.
-    pub async fn start(servers: &Servers, seed: u64) -> Result<Self> {
+    /// Starts it; with truncates, each session empties one table once.
+    pub async fn start(servers: &Servers, seed: u64, truncates: bool) -> Result<Self> {
         let (stop, mut sessions) = (CancellationToken::new(), JoinSet::new());
         for session in 0..2 {
             let (db, stop) = (servers.connect().await?, stop.clone());
-            sessions.spawn(async move { small(&db, seed + session, true, &stop).await });
+            sessions.spawn(async move { small(&db, seed + session, truncates, &stop).await });
         }
         Ok(Self { stop, sessions })
     }

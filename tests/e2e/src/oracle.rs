@@ -18,6 +18,8 @@ use crate::Result;
 pub struct Verdict {
     /// Events loaded.
     pub events: i64,
+    /// Rows read by a snapshot among them.
+    pub snapshot: i64,
     /// Rows in the table.
     pub rows: i64,
     /// Rows of the table that the events do not lead to, other values included.
@@ -79,6 +81,7 @@ impl<'a> Oracle<'a> {
         let table_rows = format!("SELECT id, name, amount, at, flag, doc, note FROM {table}");
         Ok(Verdict {
             events: number("SELECT count(*) FROM oracle").await?,
+            snapshot: number("SELECT count(*) FROM oracle WHERE op = 'r'").await?,
             rows: number(&format!("SELECT count(*) FROM {table}")).await?,
             lost: number(&format!("SELECT count(*) FROM ({table_rows} EXCEPT ALL {FOLDED}) x")).await?,
             surplus: number(&format!("SELECT count(*) FROM ({FOLDED} EXCEPT ALL {table_rows}) x")).await?,

@@ -4,9 +4,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant};
 
+use datapipe_core::convention::Names;
 use datapipe_core::object::{ObjectMeta, parse_key};
-use datapipe_core::port::log::{LogReader, RecordBatch};
+use datapipe_core::port::log::{LogReader, ReadRecord, RecordBatch};
 use datapipe_core::port::store::ObjectStore;
+use datapipe_core::progress::Progress;
 use datapipe_kafka::{ReaderSettings, TopicReader};
 use datapipe_s3::S3Store;
 use flate2::read::MultiGzDecoder;
@@ -44,25 +46,51 @@ impl Topic {
     pub async fn read(servers: &Servers, topic: &str) -> Result<Self> {
         let mut reader =
             TopicReader::new(&clients::kafka(&servers.stack)?, ReaderSettings::new(topic, "datapipe-e2e"))?;
-        let (start, end) = reader.bounds(0).await?;
-        let mut found = Self { start, values: Vec::new() };
-        if start == end {
-            return Ok(found);
-        }
-        reader.seek(0, start).await?;
-        let mut batch = RecordBatch::default();
-        let begun = Instant::now();
-        while reader.position(0).is_none_or(|position| position < end) {
-            batch.clear();
-            reader.poll(Duration::from_millis(200), &mut batch).await?;
-            let values = batch.iter().filter_map(|record| Some((record.offset, digest(record.value?))));
-            found.values.extend(values);
-            if begun.elapsed() > Duration::from_secs(60) {
-                return Err(format!("topic {topic} was not read to {end} within 60 s").into());
-            }
-        }
-        Ok(found)
+        let mut values = Vec::new();
+        let take = |record: ReadRecord<'_>| values.extend(record.value.map(|value| (record.offset, digest(value))));
+        let start = read(&mut reader, 0, take).await?;
+        Ok(Self { start, values })
     }
+}
+
+/// The progress that a table's worker has stored.
+pub async fn progress(servers: &Servers, names: &Names) -> Result<Option<Progress>> {
+    let settings = ReaderSettings::new(&names.offsets_topic, "datapipe-e2e");
+    let mut reader = TopicReader::new(&clients::kafka(&servers.stack)?, settings)?;
+    let mut last = None;
+    for partition in 0..reader.identity().await?.partitions {
+        let key = names.offset_key.as_bytes();
+        let see = |record: ReadRecord<'_>| {
+            if record.key == Some(key) {
+                last = record.value.map(<[u8]>::to_vec);
+            }
+        };
+        read(&mut reader, partition, see).await?;
+    }
+    Ok(last.as_deref().map(Progress::from_offset_value).transpose()?)
+}
+
+/// Hands on the records of a partition up to its end, as a read-committed consumer sees them.
+pub async fn read(reader: &mut TopicReader, partition: i32, mut record: impl FnMut(ReadRecord<'_>)) -> Result<i64> {
+    let (start, end) = reader.bounds(partition).await?;
+    if start == end {
+        return Ok(start);
+    }
+    reader.seek(partition, start).await?;
+    let mut batch = RecordBatch::default();
+    let mut heard = Instant::now();
+    while reader.position(partition).is_none_or(|position| position < end) {
+        batch.clear();
+        reader.poll(Duration::from_millis(200), &mut batch).await?;
+        if !batch.is_empty() {
+            heard = Instant::now();
+        }
+        batch.iter().filter(|found| found.partition == partition && found.offset < end).for_each(&mut record);
+        if heard.elapsed() > Duration::from_secs(60) {
+            return Err(format!("partition {partition} gave nothing for 60 s before its end at {end}").into());
+        }
+    }
+    Ok(start)
 }
 
 /// The objects of a table, in the order of the log.

@@ -36,7 +36,7 @@ async fn each_kind_of_fault_is_found() {
     ];
     let clean = judge(&db, &sound).await;
     assert!(clean.is_clean(), "{clean:?}");
-    assert_eq!((clean.events, clean.rows), (6, 3));
+    assert_eq!((clean.events, clean.snapshot, clean.rows), (6, 2, 3));
 
     let mut lost = sound.clone();
     lost.remove(2);

@@ -67,6 +67,8 @@ impl Capture<'_> {
             progress.snapshot = Some(SnapshotProgress::default());
             return self.go_on_from(progress, boundary).await;
         }
+        let table = &state.relation.name;
+        tracing::info!(%table, rows = snapshot.rows, %boundary, "the snapshot goes on above the rows that are in the log");
         if let Some(upper) = &snapshot.upper
             && !self.catch_up(&mut cursor, upper, boundary).await?
         {

@@ -21,7 +21,7 @@ use super::status::{Keepalive, push_status};
 use crate::error::Error;
 
 /// What may wait for the consumer.
-const QUEUE_BYTES: usize = 8 * 1024 * 1024;
+const QUEUE_BYTES: usize = 2 * 1024 * 1024;
 /// The most pieces that may wait; each takes at least `CHUNK_BYTES` of the queue's room.
 const QUEUE_CHUNKS: usize = QUEUE_BYTES / CHUNK_BYTES;
 /// How often the server hears from us, and is asked where it stands. Far below any sensible `wal_sender_timeout`.

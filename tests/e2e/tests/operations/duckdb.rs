@@ -31,7 +31,7 @@ async fn duckdb_reads_the_objects_as_hive_partitions() {
     load::fill(&stage.db, 1000).await.unwrap();
     let mut worker = stage.worker("worker", &[], &[]);
     worker.flows(PATIENCE).await.unwrap();
-    let loads = Load::start(&stage.servers, 5).await.unwrap();
+    let loads = Load::start(&stage.servers, 5, true).await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     load::copy(&stage.servers.connect().await.unwrap(), TABLES[0]).await.unwrap();
     loads.end().await.unwrap();

@@ -5,5 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod duckdb;
+mod early;
+mod rest;
 mod restart;
+mod secrets;
 mod start;

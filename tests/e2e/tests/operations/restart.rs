@@ -16,7 +16,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(20);
 async fn a_stopped_worker_drains_and_the_next_one_goes_on() {
     let stage = Stage::for_load(PG15).await;
     load::fill(&stage.db, 20_000).await.unwrap();
-    let loads = Load::start(&stage.servers, 11).await.unwrap();
+    let loads = Load::start(&stage.servers, 11, true).await.unwrap();
     for moment in ["in the snapshot", "under load", "in a COPY", "in another COPY"] {
         let begun = Instant::now();
         let mut worker = stage.worker("worker", &[], &[]);

@@ -62,7 +62,7 @@ async fn least_rights(postgres: PostgresSource) {
     assert!(!stage.db.query_one(sql, &[]).await.unwrap().get::<_, bool>(0));
     let mut worker = Worker::run(command(&config), stage.root.path(), "start", stage.settings.ports.to_vec()).unwrap();
     worker.flows(PATIENCE).await.unwrap();
-    let loads = Load::start(&stage.servers, 3).await.unwrap();
+    let loads = Load::start(&stage.servers, 3, true).await.unwrap();
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     loads.end().await.unwrap();
     for judged in stage.judge(&worker).await {

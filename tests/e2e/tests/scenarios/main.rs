@@ -7,4 +7,5 @@ mod faults;
 mod rows;
 mod schema;
 mod slots;
+mod snapshot;
 mod types;
