@@ -67,7 +67,7 @@ impl fmt::Debug for ConfigSecret {
 /// True for keys whose values must not be shown: by Kafka Connect's own names, and by the words in them.
 pub fn is_secret_key(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    ["password", "secret", "access.key", "access_key", "token", "jaas", "credential"]
+    ["password", "secret", "access.key", "access_key", "token", "jaas", "credential", "key.pem"]
         .iter()
         .any(|word| key.contains(word))
 }
