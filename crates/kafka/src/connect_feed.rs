@@ -161,7 +161,8 @@ impl Follower {
                 let (key, value, offset) = (message.key(), message.payload(), message.offset());
                 self.next.insert((message.topic().to_owned(), message.partition()), offset + 1);
                 if message.topic() == self.configs.0 {
-                    config_record(key, value).map(|record| FeedItem::Config { offset, record })
+                    let read = config_record(key, value).map(|record| FeedItem::Config { offset, record });
+                    Some(read.unwrap_or(FeedItem::Skipped { offset }))
                 } else {
                     status_change(key, value).map(FeedItem::Status)
                 }

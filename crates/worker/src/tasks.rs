@@ -1,7 +1,10 @@
 //! Running a connector: again and again, with a back-off, and never in the way of another one.
 
+use std::any::Any;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use datapipe_core::connector::{DEBEZIUM_VERSION, SinkConfig, SourceConfig};
@@ -96,7 +99,7 @@ impl Task {
             // The reason of a failure stays in sight until a run gets somewhere.
             self.show(failed.take().map_or(Phase::Running, Phase::Failed), clock.now_us());
             let started = Instant::now();
-            let Err(error) = attempt().await else { break };
+            let Err(error) = guarded(attempt()).await else { break };
             let why = error.report();
             if stop.is_cancelled() {
                 tracing::warn!(connector = %self.connector, "ended while stopping: {why}");
@@ -119,6 +122,25 @@ impl Task {
         }
         self.show(Phase::Standby, clock.now_us());
     }
+}
+
+/// A run that ends by a panic has failed like any other: it is shown, and it waits before the next one.
+async fn guarded(run: impl Future<Output = Result<(), PortError>>) -> Result<(), PortError> {
+    let mut run = std::pin::pin!(run);
+    std::future::poll_fn(|context| {
+        // Nothing of the run is used again after a panic.
+        match std::panic::catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(context))) {
+            Ok(poll) => poll,
+            Err(payload) => Poll::Ready(Err(defect(payload.as_ref()))),
+        }
+    })
+    .await
+}
+
+fn defect(payload: &(dyn Any + Send)) -> PortError {
+    let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+    let why = format!("it ended by a defect of datapipe: {}", text.unwrap_or("a panic without words"));
+    PortError::new(ErrorKind::Retry, "running the task").because(why).hint("report it, with the log's lines before it")
 }
 
 /// Runs a source connector's only task.
@@ -208,5 +230,45 @@ fn deliver_settings(config: &SinkConfig, worker: &WorkerSettings) -> DeliverSett
         compression_level: 1,
         memory_max: OBJECT_MEMORY_MAX,
         spool_folder: worker.spool_folder.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    struct Still;
+
+    impl Clock for Still {
+        fn now_us(&self) -> i64 {
+            1_000_000
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_panics_is_shown_and_waits_before_the_next_one() {
+        let config = SourceConfig::from_map(&crate::fixtures::source("a")).unwrap();
+        let (task, stop, runs) = (Task::source(&config), CancellationToken::new(), AtomicU32::new(0));
+        let attempt = || {
+            runs.fetch_add(1, Ordering::Relaxed);
+            async { panic!("an index out of bounds") }
+        };
+        let begun = Instant::now();
+        let seen = async {
+            while runs.load(Ordering::Relaxed) < 5 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            let (state, why) = task.state(1_000_000);
+            stop.cancel();
+            (state, why.unwrap())
+        };
+        let ((), (state, why)) = tokio::join!(task.supervise(&Still, &stop, attempt), seen);
+        assert_eq!(state, State::Failed);
+        assert!(why.contains("a defect of datapipe: an index out of bounds"), "{why}");
+        // 0.1 + 0.2 + 0.4 + 0.8 s before the fifth run.
+        assert!(begun.elapsed() >= Duration::from_millis(1500), "{:?}", begun.elapsed());
+        assert_eq!(task.restarts.get(), u64::from(runs.load(Ordering::Relaxed)));
     }
 }

@@ -53,6 +53,7 @@ impl View {
                     };
                 }
             }
+            FeedItem::Skipped { offset } => self.last_config = Some(offset),
             FeedItem::Status(change) => self.statuses.apply(change),
             FeedItem::CaughtUp => self.reading = Reading::Current,
         }

@@ -100,6 +100,7 @@ impl Worker {
     pub async fn run(&self, stop: &CancellationToken) {
         let rest = tokio::spawn(rest::serve(Arc::clone(&self.shown), stop.clone()));
         tokio::join!(follow(&self.shown, stop), self.serve(stop));
+        // It bounds its own end.
         if rest.await.is_err() {
             tracing::error!(table = %self.shown.settings.slug, "the REST server ended by a panic");
         }

@@ -210,6 +210,12 @@ pub enum FeedItem {
         /// What it says.
         record: ConfigRecord,
     },
+    /// A record of the configurations topic that says nothing to a native worker: one that a JVM worker keeps for itself,
+    /// or a damaged one. Only its offset counts, for whoever waits until all has been read.
+    Skipped {
+        /// Its offset.
+        offset: i64,
+    },
     /// A record of the status topic.
     Status(StatusChange),
     /// All that was there when the feed was opened has been given; comes once.

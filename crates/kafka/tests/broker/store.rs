@@ -219,3 +219,21 @@ async fn a_configs_topic_of_many_partitions_is_refused() {
     let store = KafkaConnectStore::new(bench.config.clone(), "no-such-topic", "no-such-topic").unwrap();
     assert_eq!(store.configs().await.unwrap_err().kind(), ErrorKind::Refused);
 }
+
+/// A JVM worker that leads its group keeps records of its own in the configurations topic, and they may be the last ones
+/// when it is killed. Whoever takes over waits until it has read up to them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_comes_to_the_end_that_a_claim_names_whoever_wrote_there_last() {
+    let internal = Internal::new("theirs").await;
+    let store = internal.store();
+    store.put_config("a", &map("1")).await.unwrap();
+    let mut theirs = internal.bench.producer();
+    theirs.claim().await.unwrap();
+    put(&mut theirs, &internal.configs, b"tasks-fencing-a", br#"{"tasks":1}"#).await;
+    put(&mut theirs, &internal.configs, b"session-key", br#"{"key":"x","algorithm":"HmacSHA256"}"#).await;
+    theirs.commit().await.unwrap();
+    let end = store.claim("connect-cluster-x").await.unwrap();
+    assert_eq!(end, Some(2));
+    let read = caught_up(store.feed().await.unwrap().as_mut()).await;
+    assert_eq!(read[1..], [FeedItem::Skipped { offset: 1 }, FeedItem::Skipped { offset: 2 }]);
+}

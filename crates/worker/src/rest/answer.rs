@@ -41,6 +41,11 @@ impl Refusal {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
     }
 
+    /// Not by this worker any more.
+    pub(super) fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
+    }
+
     /// A port failed while the request was carried out.
     pub(super) fn port(attempt: &str, error: &PortError) -> Self {
         let message = format!("{attempt}: {}", error.report());

@@ -12,6 +12,7 @@ mod openapi;
 mod plugins;
 mod read;
 mod routes;
+mod server;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,18 +57,16 @@ pub(crate) async fn serve(shown: Arc<Shown>, stop: CancellationToken) {
     };
     let table = shown.settings.slug.clone();
     tracing::info!(%table, "REST at http://{listen}");
-    let served = axum::serve(listener, router(shown)).with_graceful_shutdown(async move { stop.cancelled().await });
-    if let Err(error) = served.await {
-        tracing::error!(%table, %listen, "REST ended: {error}");
-    }
+    server::serve(listener, router(shown, stop.clone()), &stop).await;
 }
 
-pub(crate) fn router(shown: Arc<Shown>) -> Router {
+fn router(shown: Arc<Shown>, stop: CancellationToken) -> Router {
     routes::all()
         .into_router()
         .fallback(async || Refusal::http(StatusCode::NOT_FOUND))
         .method_not_allowed_fallback(async || Refusal::http(StatusCode::METHOD_NOT_ALLOWED))
         .layer(middleware::from_fn(negotiate))
+        .layer(middleware::from_fn_with_state(stop, server::in_time))
         .with_state(shown)
 }
 

@@ -1,7 +1,10 @@
 //! Everything else: the worker itself, plugins, loggers, topics, the `OpenAPI` document.
 
+use std::time::{Duration, Instant};
+
 use datapipe_core::port::connect::{ActiveTopic, ConfigRecord, ConnectStore, StatusChange};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::bench::{Bench, SINK};
 
@@ -59,5 +62,47 @@ async fn topics_are_forgotten_on_demand() {
         bench.ask("GET", &format!("/connectors/{SINK}/topics"), None).await.2,
         json!({ SINK: { "topics": [] } })
     );
+    bench.stop().await;
+}
+
+/// A client that has sent half a request, and one whose request waits for something, do not keep the process.
+#[tokio::test(flavor = "multi_thread")]
+async fn open_requests_do_not_hold_up_the_end() {
+    let bench = Bench::owner().await;
+    let address = bench.base.strip_prefix("http://").unwrap();
+    let mut half = tokio::net::TcpStream::connect(address).await.unwrap();
+    half.write_all(b"POST /connectors HTTP/1.1\r\nHost: localhost\r\nContent-").await.unwrap();
+    let mut body = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = "PUT /connectors/x/config HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                Content-Length: 100\r\n\r\n{";
+    body.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let begun = Instant::now();
+    bench.stop().await;
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    let mut answer = String::new();
+    body.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("This worker is stopping"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_bounded_and_those_that_wait_get_their_turn() {
+    let bench = Bench::owner().await;
+    let address = bench.base.strip_prefix("http://").unwrap();
+    let mut idle = Vec::new();
+    for _ in 0..80 {
+        idle.push(tokio::net::TcpStream::connect(address).await.unwrap());
+    }
+    let ask = async || {
+        let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    assert!(tokio::time::timeout(Duration::from_millis(500), ask()).await.is_err(), "there was room for all");
+    drop(idle);
+    let answer = tokio::time::timeout(Duration::from_secs(10), ask()).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     bench.stop().await;
 }
