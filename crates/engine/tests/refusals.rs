@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test says what is wrong by panicking")]
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use datapipe_testkit::sim::{CaptureMode, Plan, Stage};
 
 mod harness;
 
-use harness::engine;
+use harness::{engine, engine_and_diverted};
 
 /// A stage on which a quiet plan has run to its end, so that there is progress, a log and a chain.
 fn after_a_run() -> Stage {
@@ -114,34 +115,49 @@ fn a_recreated_topic_that_is_shorter() {
     refused(&mut stage, &["the topic ends at", "created anew"]);
 }
 
-#[test]
-fn a_recreated_topic_whose_first_record_is_another() {
-    let mut stage = after_a_run();
+/// The topic as it would be after somebody deleted it, and rows came in as many as before and as many again.
+fn outgrown(stage: &mut Stage) {
     stage.world(|world| {
-        // As many records as before, none of them the same; the objects' end is unknown to the group.
         let records = i64::try_from(world.kafka.data_records()).unwrap() * 2;
-        let first = world.objects.all.iter().next().map(|(key, object)| (key.clone(), object.clone())).unwrap();
-        let mut last = first.1.clone();
-        last.metadata.insert("datapipe-cluster-id".to_owned(), "another".to_owned());
-        world.objects.all.clear();
-        world.objects.all.insert(first.0, last);
         world.kafka.recreate_data_topic();
-        world.kafka.forget_group_offsets();
         let topic = world.kafka.settings.data_topic.clone();
         for number in 0..records {
             world.kafka.produce(&topic, None, Some(format!("{{\"other\":{number}}}").as_bytes()));
         }
     });
-    refused(&mut stage, &["it holds records of topic", "another"]);
+}
+
+#[test]
+fn a_recreated_topic_that_has_outgrown_the_objects() {
+    let mut stage = after_a_run();
+    outgrown(&mut stage);
+    refused(&mut stage, &["first record", "is not in the topic: it was created anew", "old objects"]);
+}
+
+#[test]
+fn a_recreated_topic_that_has_outgrown_the_objects_and_forgot_the_group() {
+    let mut stage = after_a_run();
+    outgrown(&mut stage);
+    stage.world(|world| world.kafka.forget_group_offsets());
+    refused(&mut stage, &["first record", "is not in the topic: it was created anew"]);
+}
+
+#[test]
+fn objects_of_another_cluster() {
+    let mut stage = after_a_run();
+    stage.world(|world| world.kafka.settings.cluster_id = "another".to_owned());
+    refused(&mut stage, &["it holds records of topic", "sim-cluster"]);
 }
 
 #[test]
 fn too_large_rows_go_to_the_dead_letters_by_reference() {
-    let mut stage = Stage::new(Plan { large_rows: true, transactions: 60, ..Plan::quiet(5) }, engine());
+    let (engine, diverted) = engine_and_diverted();
+    let mut stage = Stage::new(Plan { large_rows: true, transactions: 60, ..Plan::quiet(5) }, engine);
     stage.run(60);
     assert_eq!(stage.wrong(), Vec::<String>::new());
     let letters = stage.world(|world| world.kafka.dead_letters());
     assert!(!letters.is_empty());
+    assert_eq!(diverted.load(Ordering::Relaxed), 0, "what was sent as a reference is forgotten");
     for letter in letters {
         let letter = String::from_utf8(letter).unwrap();
         assert!(letter.contains("too large") && letter.len() < 1_000, "{letter}");

@@ -171,6 +171,24 @@ impl LogReader for TopicReader {
         blocking("looking up a topic's bounds", move || tail::watermarks(client.client(), &topic, partition)).await
     }
 
+    async fn peek(
+        &mut self,
+        partition: i32,
+        offset: i64,
+        wait: Duration,
+        batch: &mut RecordBatch,
+    ) -> Result<(), PortError> {
+        self.seek(partition, offset).await?;
+        let read = self.poll(wait, batch).await;
+        self.positions.remove(&partition);
+        let list = self.partition(partition, Offset::Offset(offset))?;
+        self.client
+            .incremental_unassign(&list)
+            .map_err(|error| port_error(self.attempt("leaving", partition), &error))?;
+        // Retention may have taken the record since the bounds were looked up: whoever tries again sees the new ones.
+        read.map_err(|error| error.with_kind(ErrorKind::Retry))
+    }
+
     async fn seek(&mut self, partition: i32, offset: i64) -> Result<(), PortError> {
         // Assigning anew drops what was fetched; librdkafka's own seek waits for the fetcher, and fails before the
         // first fetch. These calls only talk to librdkafka's main thread.

@@ -44,6 +44,12 @@ impl PortError {
         self
     }
 
+    /// The same failure, with another meaning for the caller.
+    #[must_use]
+    pub fn with_kind(self, kind: ErrorKind) -> Self {
+        Self { kind, ..self }
+    }
+
     /// What the failure means for the caller.
     pub const fn kind(&self) -> ErrorKind {
         self.kind

@@ -205,6 +205,16 @@ pub trait LogReader: Send {
     /// The first offset that is still kept, and the end of the committed part.
     async fn bounds(&mut self, partition: i32) -> Result<(i64, i64), PortError>;
 
+    /// Waits up to `wait` for the first record at or after `offset` and appends it, alone or with some that follow it;
+    /// nothing if none came. The partition is not read on from there: seek it before the next poll.
+    async fn peek(
+        &mut self,
+        partition: i32,
+        offset: i64,
+        wait: Duration,
+        batch: &mut RecordBatch,
+    ) -> Result<(), PortError>;
+
     /// Reads the partition from `offset` on. A partition is not read before its first seek; earlier fetches are
     /// dropped.
     async fn seek(&mut self, partition: i32, offset: i64) -> Result<(), PortError>;

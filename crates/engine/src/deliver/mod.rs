@@ -20,7 +20,6 @@ use datapipe_core::port::store::ObjectStore;
 use tokio_util::sync::CancellationToken;
 
 use self::chain::Chain;
-use self::recover::Recovered;
 use crate::gauges::DeliverGauges;
 
 /// What a delivery needs to know.
@@ -70,8 +69,15 @@ pub async fn run<'a>(
     let identity = ports.reader.identity().await?;
     let mut delivery = Delivery { ports, settings, gauges, identity, chains: Vec::new() };
     for partition in 0..delivery.identity.partitions {
-        let Recovered { next } = delivery.recover(partition).await?;
+        let next = tokio::select! {
+            biased;
+            next = delivery.recover(partition) => next?,
+            () = stop.cancelled() => return Ok(()),
+        };
         delivery.chains.push(Chain::new(partition, next));
+    }
+    for index in 0..delivery.chains.len() {
+        let (partition, next) = (delivery.chains[index].partition(), delivery.chains[index].next());
         delivery.go_to(partition, next).await?;
     }
     delivery.run(stop).await

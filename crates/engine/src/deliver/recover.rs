@@ -1,21 +1,23 @@
 //! Closing objects, and finding a chain's end: after a crash, beside another delivery, or with the group's offset
 //! lost.
 
+use std::time::Duration;
+
 use datapipe_core::object::{Cut, ObjectMeta, parse_key};
-use datapipe_core::port::log::{GroupOffset, Header, ReadRecord, Record};
+use datapipe_core::port::log::{GroupOffset, Header, ReadRecord, Record, RecordBatch};
 use datapipe_core::port::store::{Created, Page};
 use datapipe_core::port::{ErrorKind, PortError};
 
 use super::Delivery;
 use super::object::{digest, name};
 
-/// Where a chain was found to end.
-pub(super) struct Recovered {
-    pub(super) next: i64,
-}
-
 /// How many pages of a listing are read before the layout is called foreign; a page has up to 1000 keys.
 const PAGES_MAX: usize = 10_000;
+
+/// How long the log may take to show one record; above the longest that an open transaction may hide it (20 s).
+const PEEK_MAX: Duration = Duration::from_secs(30);
+/// What to do about objects of an earlier topic.
+const ANEW: &str = "move the table's old objects away, or give it a new bucket or prefix";
 
 impl Delivery<'_> {
     /// Closes the open object of a chain and makes it the next link, or adopts the one that stands there.
@@ -106,7 +108,7 @@ impl Delivery<'_> {
     }
 
     /// Finds the chain's end: from the group's offset and the object that its note names, or else from the objects.
-    pub(super) async fn recover(&mut self, partition: i32) -> Result<Recovered, PortError> {
+    pub(super) async fn recover(&mut self, partition: i32) -> Result<i64, PortError> {
         let committed = self.ports.reader.committed(partition).await?;
         let noted = match &committed {
             Some(offset) if !offset.note.is_empty() => self.stored(&offset.note, None).await?,
@@ -139,9 +141,30 @@ impl Delivery<'_> {
         if next > end {
             return Err(PortError::new(ErrorKind::Refused, attempt)
                 .because(format!("the topic ends at {end}: it was created anew"))
-                .hint("move the table's old objects away, or give it a new bucket"));
+                .hint(ANEW));
         }
-        Ok(Recovered { next })
+        if let Some(last) = last.filter(|last| last.first >= start) {
+            self.same_log(&last).await?;
+        }
+        Ok(next)
+    }
+
+    /// Compares the last object's first record with what the log holds there. A topic that was deleted and created anew
+    /// has the same name and the same offsets, and may have outgrown the objects: only the records tell it apart.
+    async fn same_log(&mut self, last: &ObjectMeta) -> Result<(), PortError> {
+        let (partition, first) = (last.partition, last.first);
+        let attempt = format!("comparing topic {} partition {partition} with its last object", self.settings.topic);
+        let mut batch = RecordBatch::default();
+        self.ports.reader.peek(partition, first, PEEK_MAX, &mut batch).await?;
+        let Some(record) = batch.iter().next() else {
+            let why = format!("no committed record at or after offset {first} came within {} s", PEEK_MAX.as_secs());
+            return Err(PortError::new(ErrorKind::Retry, attempt).because(why));
+        };
+        if record.offset == first && digest(&record) == last.first_digest {
+            return Ok(());
+        }
+        let why = format!("the object's first record, offset {first}, is not in the topic: it was created anew");
+        Err(PortError::new(ErrorKind::Refused, attempt).because(why).hint(ANEW))
     }
 
     fn beyond(&self, partition: i32, offset: i64, why: &str) -> PortError {
@@ -159,7 +182,8 @@ impl Delivery<'_> {
         while let Some(folder) = open.pop() {
             let mut best: Option<(i64, String)> = None;
             let mut from = None;
-            for _ in 0..PAGES_MAX {
+            let mut pages = 0;
+            loop {
                 let page = self.list(&folder, from.as_deref()).await?;
                 open.extend(page.folders);
                 for key in page.keys {
@@ -171,8 +195,16 @@ impl Delivery<'_> {
                     }
                 }
                 from = page.next;
+                pages += 1;
                 if from.is_none() {
                     break;
+                }
+                if pages == PAGES_MAX {
+                    let why = format!("it has more than {PAGES_MAX} pages of names");
+                    let attempt = format!("looking for the last object in folder {folder}");
+                    return Err(PortError::new(ErrorKind::Refused, attempt).because(why).hint(
+                        "an hour of one table never has that many objects of ours: move what else lies there away",
+                    ));
                 }
             }
             if let Some((_, key)) = best

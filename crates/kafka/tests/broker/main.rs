@@ -5,6 +5,7 @@ mod bulk;
 mod crash;
 mod log;
 mod ownership;
+mod peek;
 mod producer;
 mod store;
 

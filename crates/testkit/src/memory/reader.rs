@@ -37,6 +37,16 @@ fn read(world: &World, partition: i32, from: i64) -> impl Iterator<Item = &LogEn
     world.kafka.visible(partition, from, world.mutation == Some(Mutation::ReadsAborted))
 }
 
+fn lent(partition: i32, entry: &LogEntry) -> ReadRecord<'_> {
+    ReadRecord {
+        partition,
+        offset: entry.offset,
+        timestamp_ms: entry.timestamp_ms,
+        key: entry.key.as_deref(),
+        value: entry.value.as_deref(),
+    }
+}
+
 /// What a poll took: the records with their partition, and where each partition goes on.
 type Polled = (Vec<(i32, LogEntry)>, Vec<Option<i64>>);
 
@@ -78,6 +88,29 @@ impl LogReader for MemoryReader {
         self.instance.gate(Point::Bounds, look).await
     }
 
+    async fn peek(
+        &mut self,
+        partition: i32,
+        offset: i64,
+        wait: Duration,
+        batch: &mut RecordBatch,
+    ) -> Result<(), PortError> {
+        let until = Instant::now() + wait;
+        loop {
+            let first = move |world: &mut World| Ok(read(world, partition, offset).next().cloned());
+            if let Some(record) = self.instance.gate(Point::Peek, first).await? {
+                batch.push(lent(partition, &record));
+                return Ok(());
+            }
+            let changed = self.instance.shared.lock().changed.clone();
+            let next = until.min(Instant::now() + Duration::from_millis(100));
+            let _ = tokio::time::timeout_at(next, changed.notified()).await;
+            if Instant::now() >= until || self.instance.stop.is_cancelled() {
+                return Ok(());
+            }
+        }
+    }
+
     async fn seek(&mut self, partition: i32, offset: i64) -> Result<(), PortError> {
         let point = if self.link.running() { Point::SeekAdopt } else { Point::SeekStart };
         self.instance.gate(point, |_| Ok(())).await?;
@@ -106,13 +139,7 @@ impl LogReader for MemoryReader {
         let (records, positions) = self.instance.gate(Point::Poll, move |world| Ok(poll(world, positions))).await?;
         self.positions = positions;
         for (partition, record) in &records {
-            batch.push(ReadRecord {
-                partition: *partition,
-                offset: record.offset,
-                timestamp_ms: record.timestamp_ms,
-                key: record.key.as_deref(),
-                value: record.value.as_deref(),
-            });
+            batch.push(lent(*partition, record));
         }
         Ok(())
     }

@@ -99,6 +99,7 @@ points! {
     Identity = "reader.identity", "start", READS;
     Bounds = "reader.bounds", "start", READS;
     Committed = "reader.committed", "start", READS;
+    Peek = "reader.peek", "last object's first record", READS;
     SeekStart = "reader.seek", "start", READS;
     SeekAdopt = "reader.seek", "adoption", READS;
     Poll = "reader.poll", "run", READS;
