@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use datapipe_boot::telemetry::Levels;
-use datapipe_boot::{SystemClock, secrets};
+use datapipe_boot::{Scratch, SystemClock, secrets};
 use datapipe_core::connector::{SinkConfig, SourceConfig};
 use datapipe_core::plan::{PipelinePlan, Plan, Problem, Problems};
 use datapipe_core::port::connect::ConnectStore as _;
@@ -51,9 +51,10 @@ pub(crate) async fn run(plan: &Plan, levels: &Arc<Levels>, stop: &CancellationTo
         }
         prepared = prepare(plan) => prepared?,
     };
+    let scratch = make_folder(&plan.run.data_dir)?;
     let mut workers = JoinSet::new();
     for pipeline in &plan.tables {
-        let worker = worker(plan, pipeline, &kafka, levels);
+        let worker = worker(plan, pipeline, &kafka, &scratch, levels);
         let stop = stop.clone();
         workers.spawn(async move { worker.run(&stop).await });
     }
@@ -65,20 +66,26 @@ pub(crate) async fn run(plan: &Plan, levels: &Arc<Levels>, stop: &CancellationTo
 async fn prepare(plan: &Plan) -> Result<KafkaConfig, StartError> {
     let kafka = kafka_config(plan)?;
     preflight::look(plan, &kafka).await.map_err(StartError::Preflight)?;
-    make_folder(&plan.run.data_dir)?;
+    drop(make_folder(&plan.run.data_dir)?);
     ensure(plan, &kafka).await?;
     put_all_connectors(plan, &kafka).await?;
     Ok(kafka)
 }
 
-fn worker(plan: &Plan, pipeline: &PipelinePlan, kafka: &KafkaConfig, levels: &Arc<Levels>) -> Worker {
+fn worker(
+    plan: &Plan,
+    pipeline: &PipelinePlan,
+    kafka: &KafkaConfig,
+    scratch: &Scratch,
+    levels: &Arc<Levels>,
+) -> Worker {
     let names = &pipeline.names;
     let settings = WorkerSettings {
         slug: names.slug.clone(),
         listen: listen(plan, pipeline),
         group: names.group.clone(),
         offsets_topic: names.offsets_topic.clone(),
-        spool_folder: plan.run.data_dir.clone(),
+        spool_folder: scratch.path(),
         drain_max: plan.run.drain_timeout.0,
     };
     let real = Real::new(names.clone(), kafka.clone(), Arc::clone(levels));
@@ -125,9 +132,10 @@ pub(crate) fn sink_of(pipeline: &PipelinePlan) -> Option<SinkConfig> {
     SinkConfig::from_map(&pipeline.connector(Role::Sink)?.config).ok()
 }
 
-fn make_folder(folder: &Path) -> Result<(), StartError> {
-    std::fs::create_dir_all(folder).map_err(|error| {
-        PortError::new(ErrorKind::Refused, format!("creating the data folder {}", folder.display()))
+/// Makes the data folder, and in it one of this process's own.
+fn make_folder(folder: &Path) -> Result<Scratch, StartError> {
+    std::fs::create_dir_all(folder).and_then(|()| Scratch::new(folder)).map_err(|error| {
+        PortError::new(ErrorKind::Refused, format!("making the data folder {}", folder.display()))
             .because(error)
             .hint("set run.data_dir to a folder that this user may write to")
             .into()

@@ -7,6 +7,7 @@ pub mod exit;
 pub mod memory;
 pub mod profile;
 pub mod report;
+pub mod scratch;
 pub mod secrets;
 pub mod settings;
 pub mod signals;
@@ -14,3 +15,4 @@ pub mod telemetry;
 
 pub use clock::SystemClock;
 pub use exit::Exit;
+pub use scratch::Scratch;
