@@ -28,6 +28,8 @@ use datapipe_core::port::connect::State;
 
 /// A log transaction is committed at the latest at this size, so that readers and memory are not kept waiting.
 const TRANSACTION_BYTES_MAX: usize = 8 << 20;
+/// And at the latest at this age, a quarter of the 20 s after which the broker aborts it.
+const TRANSACTION_AGE_MAX: Duration = Duration::from_secs(5);
 /// Bytes of compressed content of an open object in memory; above, it goes to a file.
 const OBJECT_MEMORY_MAX: usize = 4 << 20;
 /// How often a refused run is tried again: a person must act, and a person's time is minutes.
@@ -190,6 +192,7 @@ fn capture_settings(config: &SourceConfig, worker: &WorkerSettings) -> CaptureSe
         },
         keyless_snapshot: false,
         heartbeat: config.heartbeat,
+        transaction_age_max: TRANSACTION_AGE_MAX,
         transaction_bytes_max: TRANSACTION_BYTES_MAX,
         transaction_records_max: 50_000,
     }

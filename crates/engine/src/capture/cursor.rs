@@ -12,6 +12,7 @@ pub(super) struct Cursor {
     progress: Progress,
     open: Option<Open>,
     idle: Option<Idle>,
+    unsaved: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,11 +30,20 @@ pub(super) struct Idle {
 
 impl Cursor {
     pub(super) fn new(progress: Progress) -> Self {
-        Self { progress, open: None, idle: None }
+        Self { progress, open: None, idle: None, unsaved: false }
     }
 
     pub(super) fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// True once the progress has gone on since [`Cursor::saved`].
+    pub(super) fn is_unsaved(&self) -> bool {
+        self.unsaved
+    }
+
+    pub(super) fn saved(&mut self) {
+        self.unsaved = false;
     }
 
     pub(super) fn into_progress(self) -> Progress {
@@ -57,6 +67,7 @@ impl Cursor {
         if position < self.progress.position {
             return Ok(None);
         }
+        self.unsaved = true;
         self.progress.position = Position { index: open.index, ..position };
         self.progress.last.lsn = lsn;
         self.progress.last.xid = open.begin.xid;
@@ -95,6 +106,7 @@ impl Cursor {
 
     /// Moves to a snapshot's boundary: what committed before it is in the rows read there.
     pub(super) fn advance(&mut self, end: Lsn) {
+        self.unsaved = true;
         self.progress.position = self.progress.position.max(Position::at(end));
         self.progress.confirmable = self.progress.confirmable.max(end);
     }

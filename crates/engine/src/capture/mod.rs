@@ -22,6 +22,7 @@ use datapipe_core::port::source::ChangeSource;
 use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_core::progress::Progress;
 use datapipe_core::transform::Transforms;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::cursor::Cursor;
@@ -47,10 +48,13 @@ pub struct CaptureSettings {
     pub truncates: bool,
     /// What to do about rows that are there before the first start.
     pub snapshot: SnapshotMode,
-    /// Copy a table without a primary key in one go that starts anew when it is interrupted.
+    /// Copy a table without a primary key, which starts anew when it is interrupted, instead of refusing it.
     pub keyless_snapshot: bool,
     /// The longest time between two commits of progress on an idle table.
     pub heartbeat: Duration,
+    /// The longest time that a log transaction stays open while the source gives nothing more. It must be well below
+    /// the time after which the log aborts a transaction.
+    pub transaction_age_max: Duration,
     /// A log transaction is committed when it has this many bytes of keys and values.
     pub transaction_bytes_max: usize,
     /// A log transaction is committed when it has this many records.
@@ -83,7 +87,8 @@ pub async fn run(
     };
     let encoder = Encoder::new(settings.envelope.clone()).without_null_defaults();
     let output = Output::new(log, settings, diverted);
-    let mut capture = Capture { source, output, encoder, settings, clock, gauges, stop };
+    let writer = Writer { output, settings, clock, gauges, committed_at: Instant::now() };
+    let mut capture = Capture { source, writer, encoder, settings, clock, gauges, stop };
     capture.run(start, &state).await
 }
 
@@ -100,10 +105,41 @@ async fn stored_progress(
     })
 }
 
+/// The log's side of a run.
+struct Writer<'a> {
+    output: Output<'a>,
+    settings: &'a CaptureSettings,
+    clock: &'a dyn Clock,
+    gauges: &'a CaptureGauges,
+    committed_at: Instant,
+}
+
+impl Writer<'_> {
+    /// Ends the open log transaction with this progress in it.
+    async fn store(&mut self, progress: &Progress) -> Result<(), PortError> {
+        let sums = self.output.commit(progress).await?;
+        self.gauges.rows.add(sums.rows);
+        self.gauges.bytes.add(sums.bytes as u64);
+        self.gauges.dead_letters.add(sums.dead_letters);
+        self.gauges.commits.add(1);
+        self.gauges.committed_at_us.set(self.clock.now_us());
+        self.gauges.source_time_us.set(progress.last.time_us);
+        self.gauges.confirmed_lsn.set(progress.confirmable.0.cast_signed());
+        self.committed_at = Instant::now();
+        Ok(())
+    }
+
+    /// When what is open must be committed: a transaction that stays open hides its rows, and the log aborts it in the
+    /// end.
+    fn due_at(&self) -> Instant {
+        self.committed_at + self.settings.transaction_age_max.min(self.settings.heartbeat)
+    }
+}
+
 /// One run, with what it holds.
 struct Capture<'a> {
     source: &'a mut dyn ChangeSource,
-    output: Output<'a>,
+    writer: Writer<'a>,
     encoder: Encoder,
     settings: &'a CaptureSettings,
     clock: &'a dyn Clock,
@@ -126,16 +162,27 @@ impl Capture<'_> {
 
     /// Ends the open log transaction with this progress in it, and then lets PostgreSQL forget what it may.
     async fn commit(&mut self, progress: &Progress) -> Result<(), PortError> {
-        let sums = self.output.commit(progress).await?;
-        self.gauges.rows.add(sums.rows);
-        self.gauges.bytes.add(sums.bytes as u64);
-        self.gauges.dead_letters.add(sums.dead_letters);
-        self.gauges.commits.add(1);
-        self.gauges.committed_at_us.set(self.clock.now_us());
-        self.gauges.source_time_us.set(progress.last.time_us);
-        self.gauges.confirmed_lsn.set(progress.confirmable.0.cast_signed());
+        self.writer.store(progress).await?;
         self.source.confirm(progress.confirmable);
         Ok(())
+    }
+
+    /// Commits how far the cursor is.
+    async fn commit_at(&mut self, cursor: &mut Cursor) -> Result<(), PortError> {
+        self.commit(cursor.progress()).await?;
+        cursor.saved();
+        Ok(())
+    }
+
+    /// Whether records have been open for as long as they may be, or a position unsaved for a heartbeat: rows that
+    /// become no records must not keep PostgreSQL from forgetting.
+    fn is_due(&self, cursor: &Cursor) -> bool {
+        let Writer { output, settings, committed_at, .. } = &self.writer;
+        if output.has_records() {
+            self.writer.due_at() <= Instant::now()
+        } else {
+            cursor.is_unsaved() && committed_at.elapsed() >= settings.heartbeat
+        }
     }
 
     /// Sends what a change becomes; a row that cannot be encoded goes to the dead letter queue.
@@ -151,17 +198,17 @@ impl Capture<'_> {
         }
         let now_us = self.clock.now_us();
         let transaction = cursor.transaction();
-        let Self { encoder, output, .. } = self;
+        let (encoder, output) = (&mut self.encoder, &mut self.writer.output);
         if output.is_diverted_change(position) {
             return output.divert_change(encoder, change, position).await;
         }
         let mut emit = |record: datapipe_core::port::log::Record<'_>| output.push_change(record, position);
-        let encoded = match part {
+        let outcome = match part {
             Part::Whole => encoder.encode(change, &transaction, now_us, &mut emit),
             Part::AsInsert => encoder.encode_as_insert(change, &transaction, now_us, &mut emit),
             Part::AsDelete => encoder.encode_as_delete(change, &transaction, now_us, &mut emit),
         };
-        match encoded {
+        match outcome {
             Ok(()) => output.settle().await,
             Err(error) => output.dead_letter_change(change, position, &error).await,
         }

@@ -23,6 +23,18 @@ const DIVERTED_MAX: usize = 10_000;
 #[derive(Clone, Debug, Default)]
 pub struct Diverted(HashSet<Origin>);
 
+impl Diverted {
+    /// How many rows wait for their reference to be committed.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True without such rows.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// Where a record comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Origin {
@@ -42,6 +54,8 @@ pub(super) struct Output<'a> {
     log: &'a mut dyn TransactionalLog,
     settings: &'a CaptureSettings,
     diverted: &'a mut Diverted,
+    /// Those that the open transaction holds a reference to.
+    referred: Vec<Origin>,
     records: usize,
     sums: Sums,
     large: Vec<(usize, Origin)>,
@@ -56,8 +70,17 @@ impl<'a> Output<'a> {
         settings: &'a CaptureSettings,
         diverted: &'a mut Diverted,
     ) -> Self {
-        let (large, waiting) = (Vec::new(), Vec::new());
-        Self { log, settings, diverted, records: 0, sums: Sums::default(), large, waiting, failed: None }
+        Self {
+            log,
+            settings,
+            diverted,
+            referred: Vec::new(),
+            records: 0,
+            sums: Sums::default(),
+            large: Vec::new(),
+            waiting: Vec::new(),
+            failed: None,
+        }
     }
 
     pub(super) fn dead_letter_topic(&self) -> Option<&'a str> {
@@ -72,12 +95,26 @@ impl<'a> Output<'a> {
         self.sums.bytes >= self.settings.transaction_bytes_max || self.records >= self.settings.transaction_records_max
     }
 
-    pub(super) fn is_diverted_change(&self, position: Position) -> bool {
-        !self.diverted.0.is_empty() && self.diverted.0.contains(&Origin::Change(position))
+    /// Whether a change is to be sent as a reference; once that is committed, it is forgotten.
+    pub(super) fn is_diverted_change(&mut self, position: Position) -> bool {
+        self.is_diverted(|| Origin::Change(position))
     }
 
-    pub(super) fn is_diverted_row(&self, relation: &Relation, row: &Tuple) -> bool {
-        !self.diverted.0.is_empty() && self.diverted.0.contains(&Origin::Row(key::key_of(relation, row)))
+    /// As [`Output::is_diverted_change`], for a snapshot's row.
+    pub(super) fn is_diverted_row(&mut self, relation: &Relation, row: &Tuple) -> bool {
+        self.is_diverted(|| Origin::Row(key::key_of(relation, row)))
+    }
+
+    fn is_diverted(&mut self, origin: impl FnOnce() -> Origin) -> bool {
+        if self.diverted.0.is_empty() {
+            return false;
+        }
+        let origin = origin();
+        let diverted = self.diverted.0.contains(&origin);
+        if diverted {
+            self.referred.push(origin);
+        }
+        diverted
     }
 
     /// Adds a record of a change; what did not fit waits for [`Output::settle`].
@@ -174,6 +211,9 @@ impl<'a> Output<'a> {
         }
         self.records = 0;
         self.large.clear();
+        for origin in self.referred.drain(..) {
+            self.diverted.0.remove(&origin);
+        }
         Ok(std::mem::take(&mut self.sums))
     }
 

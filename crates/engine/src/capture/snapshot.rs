@@ -12,7 +12,7 @@ use datapipe_core::change::{Action, Change, Event, OldRow, Relation, Tuple};
 use datapipe_core::envelope::SnapshotMarker;
 use datapipe_core::key;
 use datapipe_core::lsn::{Lsn, Position};
-use datapipe_core::port::source::{KeyBound, SourceState};
+use datapipe_core::port::source::{ChangeSource, KeyBound, SourceState};
 use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_core::progress::{LastChange, Progress, SnapshotProgress};
 use tokio::time::{Duration, Instant};
@@ -101,9 +101,12 @@ impl Capture<'_> {
                     self.source.stop().await?;
                     return Ok(true);
                 }
-                if self.output.is_full() {
-                    self.commit(cursor.progress()).await?;
+                if self.writer.output.is_full() {
+                    self.commit_at(cursor).await?;
                 }
+            }
+            if self.is_due(cursor) {
+                self.commit_at(cursor).await?;
             }
             if stopping {
                 self.commit(cursor.progress()).await?;
@@ -143,46 +146,66 @@ impl Capture<'_> {
     }
 
     /// Reads the rows above the stored key at the open snapshot. Returns none if told to stop.
-    async fn copy(&mut self, mut progress: Progress) -> Result<Option<Progress>, PortError> {
+    async fn copy(&mut self, progress: Progress) -> Result<Option<Progress>, PortError> {
         self.gauges.in_snapshot.set(1);
         self.encoder.snapshot_taken(self.clock.now_us(), None);
-        let mut snapshot = progress.snapshot.clone().unwrap_or_default();
         let point = progress.position.commit;
+        let mut copied = Copied::new(progress);
         let mut rows = Vec::new();
         // The last row carries a marker of its own, so one row is held back until the next one comes.
         let mut held: Option<Tuple> = None;
-        let mut uncommitted: Option<Tuple> = None;
         loop {
             rows.clear();
-            let relation = self.source.read_rows(snapshot.upper.as_ref(), &mut rows).await?;
+            let Some(relation) = self.read_rows(&mut copied, &mut rows).await? else { return Ok(None) };
             let ended = rows.is_empty();
             for row in rows.drain(..).map(Some).chain(ended.then_some(None)) {
                 let last = row.is_none();
                 let Some(ready) = std::mem::replace(&mut held, row) else { continue };
-                self.send_row(&relation, &ready, marker(snapshot.rows, last), point).await?;
-                snapshot.rows += 1;
-                if self.output.is_full() && !relation.key.is_empty() && !last {
-                    snapshot.upper = Some(key::key_of(&relation, &ready));
-                    progress.snapshot = Some(snapshot.clone());
-                    self.commit(&progress).await?;
-                    uncommitted = None;
-                } else {
-                    uncommitted = Some(ready);
+                self.send_row(&relation, &ready, marker(copied.rows, last), point).await?;
+                copied.add(&relation, ready);
+                if self.writer.output.is_full() && !last {
+                    self.commit(copied.progress()).await?;
                 }
             }
             if ended {
-                progress.snapshot = None;
+                let progress = copied.end();
                 self.commit(&progress).await?;
                 self.gauges.in_snapshot.set(0);
                 return Ok(Some(progress));
             }
-            if self.stop.is_cancelled() {
-                // An open log transaction would hold back every reader until it times out.
-                if let Some(row) = uncommitted.filter(|_| !relation.key.is_empty()) {
-                    snapshot.upper = Some(key::key_of(&relation, &row));
-                    progress.snapshot = Some(snapshot);
-                    self.commit(&progress).await?;
-                }
+            let stopping = self.stop.is_cancelled();
+            // An open log transaction would hold back every reader until it times out.
+            if self.writer.output.has_records() && (stopping || self.writer.due_at() <= Instant::now()) {
+                self.commit(copied.progress()).await?;
+            }
+            if stopping {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads the next rows, however long the server takes; what is open in the log meanwhile is committed in time.
+    /// Returns none if told to stop.
+    async fn read_rows(
+        &mut self,
+        copied: &mut Copied,
+        rows: &mut Vec<Tuple>,
+    ) -> Result<Option<Arc<Relation>>, PortError> {
+        let after = copied.upper();
+        let reading = next_rows(self.source, after.as_ref(), rows);
+        tokio::pin!(reading);
+        loop {
+            let (due_at, open) = (self.writer.due_at(), self.writer.output.has_records());
+            let told = tokio::select! {
+                biased;
+                read = &mut reading => return read.map(Some),
+                () = self.stop.cancelled() => true,
+                () = tokio::time::sleep_until(due_at), if open => false,
+            };
+            if open {
+                self.writer.store(copied.progress()).await?;
+            }
+            if told {
                 return Ok(None);
             }
         }
@@ -196,8 +219,8 @@ impl Capture<'_> {
         point: Lsn,
     ) -> Result<(), PortError> {
         let now_us = self.clock.now_us();
-        let Self { encoder, output, gauges, .. } = self;
-        gauges.snapshot_rows.add(1);
+        self.gauges.snapshot_rows.add(1);
+        let (encoder, output) = (&mut self.encoder, &mut self.writer.output);
         if output.is_diverted_row(relation, row) {
             return output.divert_row(encoder, relation, row, point).await;
         }
@@ -206,6 +229,52 @@ impl Capture<'_> {
             Ok(()) => output.settle().await,
             Err(error) => output.dead_letter_row(relation, row, point, &error).await,
         }
+    }
+}
+
+async fn next_rows(
+    source: &mut dyn ChangeSource,
+    after: Option<&KeyBound>,
+    rows: &mut Vec<Tuple>,
+) -> Result<Arc<Relation>, PortError> {
+    source.read_rows(after, rows).await
+}
+
+/// How far a copy is: the stored progress, and the last row sent since then.
+struct Copied {
+    progress: Progress,
+    rows: u64,
+    last: Option<(Arc<Relation>, Tuple)>,
+}
+
+impl Copied {
+    fn new(progress: Progress) -> Self {
+        let rows = progress.snapshot.as_ref().map_or(0, |snapshot| snapshot.rows);
+        Self { progress, rows, last: None }
+    }
+
+    fn add(&mut self, relation: &Arc<Relation>, row: Tuple) {
+        self.rows += 1;
+        self.last = Some((Arc::clone(relation), row));
+    }
+
+    /// The key up to which rows are stored.
+    fn upper(&self) -> Option<KeyBound> {
+        self.progress.snapshot.as_ref().and_then(|snapshot| snapshot.upper.clone())
+    }
+
+    /// The progress up to the last row sent. Rows without a key have no order to go on in: there it is a count.
+    fn progress(&mut self) -> &Progress {
+        if let Some((relation, row)) = self.last.take() {
+            let upper = (!relation.key.is_empty()).then(|| key::key_of(&relation, &row));
+            self.progress.snapshot = Some(SnapshotProgress { upper, rows: self.rows });
+        }
+        &self.progress
+    }
+
+    /// The progress of a copy that is complete.
+    fn end(self) -> Progress {
+        Progress { snapshot: None, ..self.progress }
     }
 }
 

@@ -3,7 +3,7 @@
 use datapipe_core::change::Event;
 use datapipe_core::port::PortError;
 use datapipe_core::progress::Progress;
-use tokio::time::{Duration, Instant};
+use tokio::time::Duration;
 
 use super::cursor::Cursor;
 use super::{Capture, Part, WAIT};
@@ -17,30 +17,28 @@ impl Capture<'_> {
         self.start(&progress).await?;
         let mut cursor = Cursor::new(progress);
         let mut events = Vec::new();
-        let mut committed_at = Instant::now();
         self.gauges.committed_at_us.set(self.clock.now_us());
         loop {
             events.clear();
             self.source.next(WAIT.min(self.settings.heartbeat), &mut events).await?;
             for event in &events {
                 self.take(&mut cursor, event).await?;
-                if self.output.is_full() {
-                    self.commit(cursor.progress()).await?;
-                    committed_at = Instant::now();
+                if self.writer.output.is_full() {
+                    self.commit_at(&mut cursor).await?;
                 }
             }
             let stopping = self.stop.is_cancelled();
+            let open = self.writer.output.has_records();
             let idle_due = cursor.idle().is_some_and(|idle| {
                 let pause = if idle.urgent { URGENT.min(self.settings.heartbeat) } else { self.settings.heartbeat };
-                stopping || committed_at.elapsed() >= pause
+                stopping || self.writer.committed_at.elapsed() >= pause
             });
-            let rows_due = self.output.has_records() && (stopping || !self.source.ready());
-            if idle_due && !self.output.has_records() {
+            let rows_due = open && (stopping || !self.source.ready());
+            if idle_due && !open {
                 cursor.settle_idle();
             }
-            if idle_due || rows_due {
-                self.commit(cursor.progress()).await?;
-                committed_at = Instant::now();
+            if idle_due || rows_due || self.is_due(&cursor) {
+                self.commit_at(&mut cursor).await?;
             }
             if stopping {
                 return self.source.stop().await;

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,14 +20,25 @@ use datapipe_testkit::sim::{CaptureMode, CaptureRunner, RunSettings, Subject};
 use tokio_util::sync::CancellationToken;
 
 /// The engine.
-pub(crate) struct Engine;
+#[derive(Default)]
+pub(crate) struct Engine {
+    diverted: Arc<AtomicUsize>,
+}
 
 /// The engine, to be given to the simulation.
 pub(crate) fn engine() -> Arc<dyn Subject> {
-    Arc::new(Engine)
+    Arc::new(Engine::default())
+}
+
+/// The engine, and how many rows its last run left to be sent as references.
+pub(crate) fn engine_and_diverted() -> (Arc<dyn Subject>, Arc<AtomicUsize>) {
+    let engine = Engine::default();
+    let diverted = engine.diverted.clone();
+    (Arc::new(engine), diverted)
 }
 
 struct Capture {
+    left: Arc<AtomicUsize>,
     settings: CaptureSettings,
     diverted: Diverted,
 }
@@ -41,7 +53,9 @@ impl CaptureRunner for Capture {
         stop: &CancellationToken,
     ) -> Result<(), PortError> {
         let gauges = CaptureGauges::default();
-        capture::run(source, log, &self.settings, clock, &gauges, &mut self.diverted, stop).await
+        let ended = capture::run(source, log, &self.settings, clock, &gauges, &mut self.diverted, stop).await;
+        self.left.store(self.diverted.len(), Ordering::Relaxed);
+        ended
     }
 }
 
@@ -69,9 +83,10 @@ impl Subject for Engine {
             truncates: true,
             heartbeat: Duration::from_millis(settings.heartbeat_ms),
             transaction_bytes_max: 1 << 20,
+            transaction_age_max: Duration::from_millis(settings.transaction_age_max_ms),
             transaction_records_max: settings.transaction_records_max,
         };
-        Box::new(Capture { settings, diverted: Diverted::default() })
+        Box::new(Capture { left: self.diverted.clone(), settings, diverted: Diverted::default() })
     }
 
     async fn deliver(

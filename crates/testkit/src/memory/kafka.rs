@@ -106,6 +106,8 @@ pub struct Kafka {
     /// The furthest progress that was committed.
     pub(crate) stored: Option<Progress>,
     producer: Producer,
+    /// The capture that claimed the log, while it lives.
+    pub(crate) owner: Option<u64>,
     pub(crate) wall_ms: i64,
 }
 
@@ -131,12 +133,14 @@ impl Kafka {
         !self.producer.open.is_empty()
     }
 
-    /// Aborts a transaction that is open for too long, and fences who left it.
-    pub(crate) fn tick(&mut self, now_ms: u64) {
-        let open = self.has_open();
-        if open && now_ms.saturating_sub(self.producer.opened_at_ms) > self.settings.transaction_timeout_ms {
-            self.fence();
+    /// Aborts a transaction that is open for too long, and fences who left it; returns its owner, if it lives.
+    pub(crate) fn tick(&mut self, now_ms: u64) -> Option<u64> {
+        let open_ms = now_ms.saturating_sub(self.producer.opened_at_ms);
+        if !self.has_open() || open_ms <= self.settings.transaction_timeout_ms {
+            return None;
         }
+        self.fence();
+        self.owner.take()
     }
 
     /// Appends records of the open transaction; they are hidden until it ends.

@@ -95,7 +95,9 @@ impl TransactionalLog for MemoryLog {
             }
             _ => None,
         };
+        let instance = self.instance.id;
         let claim = move |world: &mut World| {
+            world.kafka.owner = Some(instance);
             let epoch = match mutation {
                 Some(Mutation::ClaimFencesNobody) => world.kafka.epoch(),
                 _ => world.kafka.fence(),
@@ -178,6 +180,15 @@ impl TransactionalLog for MemoryLog {
             self.epoch = None;
         }
         ended
+    }
+}
+
+impl Drop for MemoryLog {
+    fn drop(&mut self) {
+        let owner = &mut self.instance.shared.lock().kafka.owner;
+        if *owner == Some(self.instance.id) {
+            *owner = None;
+        }
     }
 }
 

@@ -27,6 +27,8 @@ pub struct RunSettings {
     pub transaction_records_max: usize,
     /// The longest time between two commits of an idle capture, in milliseconds.
     pub heartbeat_ms: u64,
+    /// The longest time that a log transaction stays open, in milliseconds; well below the log's own limit.
+    pub transaction_age_max_ms: u64,
     /// Records in an object.
     pub object_rows_max: u64,
     /// Bytes in an object.
@@ -42,6 +44,7 @@ impl Default for RunSettings {
             keyless_snapshot: false,
             transaction_records_max: 50,
             heartbeat_ms: 1_000,
+            transaction_age_max_ms: 2_500,
             object_rows_max: 10,
             object_bytes_max: 1 << 20,
             object_age_max_ms: 2_000,
@@ -69,6 +72,8 @@ pub struct Plan {
     pub truncates: bool,
     /// Whether somebody else writes records that are no JSON into the topic.
     pub garbage: bool,
+    /// Whether the server takes its time now and then, longer than a log transaction may be open.
+    pub slow_source: bool,
     /// The server.
     pub postgres: PostgresSettings,
     /// The broker.
@@ -95,6 +100,7 @@ impl Plan {
             keyless_snapshot: false,
             transaction_records_max: rng.random_range(2..20),
             heartbeat_ms: rng.random_range(500..5_000),
+            transaction_age_max_ms: 2_500,
             object_rows_max: rng.random_range(1..12),
             object_bytes_max: if rng.random_bool(0.3) { 600 } else { 1 << 20 },
             object_age_max_ms: rng.random_range(100..4_000),
@@ -108,6 +114,7 @@ impl Plan {
             large_rows: rng.random_bool(0.15),
             truncates: rng.random_bool(0.4),
             garbage: point == Point::PutLetter || rng.random_bool(0.1),
+            slow_source: rng.random_bool(0.15),
             postgres: PostgresSettings {
                 text_keys: rng.random_bool(0.3),
                 full_identity: rng.random_bool(0.4),
@@ -136,6 +143,7 @@ impl Plan {
             large_rows: false,
             truncates: false,
             garbage: false,
+            slow_source: false,
             postgres: PostgresSettings::default(),
             settings,
             kafka,
@@ -157,6 +165,7 @@ fn before(point: Point, rng: &mut SmallRng) -> Vec<(Point, Fault, u32)> {
         | Point::StopCatchUp
         | Point::CommitCatchUp
         | Point::CommitBoundary => vec![mid_copy],
+        Point::StopStream => vec![(Point::NextStream, Fault::Stop, rng.random_range(0..6))],
         Point::StopCatchUpTold => vec![mid_copy, (Point::NextCatchUp, Fault::Stop, 0)],
         Point::HeadExists | Point::SeekAdopt | Point::CommitAdopted => {
             let reply_lost = (Point::Create, Fault::Lost, rng.random_range(0..2));

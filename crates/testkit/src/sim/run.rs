@@ -97,6 +97,7 @@ impl Sim {
         shared.with(|world| {
             world.mutation = mutation;
             world.faults = plan.faults.clone();
+            world.slow_source = plan.slow_source;
             world.kafka.settings = plan.kafka.clone();
             Writer::fill(world, &plan);
         });

@@ -1,5 +1,6 @@
 //! Everything outside of the engine, behind one lock, and the gate that every call of a port goes through.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -72,6 +73,9 @@ pub struct World {
     pub objects: Objects,
     pub(crate) mutation: Option<Mutation>,
     pub(crate) faults: Faults,
+    pub(crate) slow_source: bool,
+    /// Callers that do not move for now.
+    frozen: BTreeSet<u64>,
     pub(crate) coverage: Coverage,
     /// What must never be and was.
     pub(crate) violations: Vec<String>,
@@ -100,6 +104,8 @@ impl Shared {
             objects: Objects::default(),
             mutation: None,
             faults: Faults::default(),
+            slow_source: false,
+            frozen: BTreeSet::new(),
             coverage: Coverage::default(),
             violations: Vec::new(),
             changed: Arc::new(Notify::new()),
@@ -121,7 +127,11 @@ impl Shared {
         let back_ms = i64::try_from(now_ms.wrapping_mul(7919) % 400).expect("below 400");
         world.kafka.wall_ms = world.wall_us() / 1000 - back_ms;
         world.postgres.tick(now_ms);
-        world.kafka.tick(now_ms);
+        if let Some(owner) = world.kafka.tick(now_ms)
+            && !world.frozen.contains(&owner)
+        {
+            world.violations.push(format!("the log aborted a transaction that capture{owner} kept open for too long"));
+        }
         world.check_confirmed();
         world
     }
@@ -223,6 +233,18 @@ impl World {
         fault
     }
 
+    /// How long the server keeps a call of the source waiting, beyond the usual.
+    fn slowness(&mut self, point: Point) -> u64 {
+        match point {
+            Point::ReadRows if self.slow_source && self.rng.random_bool(0.2) => self.rng.random_range(0..40_000),
+            // A stream is waited for in short turns; many of them in a row make a slow one.
+            Point::NextStream | Point::NextCatchUp if self.slow_source && self.rng.random_bool(0.4) => {
+                self.rng.random_range(0..1_500)
+            }
+            _ => 0,
+        }
+    }
+
     fn short_delay(&mut self, point: Point) -> u64 {
         // Polling is what a run does most: it gets no delay of its own.
         if matches!(point, Point::Poll | Point::NextStream) { 0 } else { self.rng.random_range(0..4) }
@@ -258,7 +280,7 @@ impl Instance {
         let (fault, before, after) = {
             let mut world = self.shared.lock();
             let fault = world.arrive(self, point);
-            (fault, world.short_delay(point), world.short_delay(point))
+            (fault, world.short_delay(point) + world.slowness(point), world.short_delay(point))
         };
         pass(before).await;
         match fault {
@@ -318,6 +340,7 @@ impl Instance {
             let mut world = self.shared.lock();
             let now_ms = world.now_ms();
             world.postgres.freeze(self.id, now_ms);
+            world.frozen.insert(self.id);
             world.rng.random_range(1_000..60_000)
         };
         self.frozen.notify_one();
@@ -325,6 +348,7 @@ impl Instance {
         let mut world = self.shared.lock();
         let now_ms = world.now_ms();
         world.postgres.thaw(self.id, now_ms);
+        world.frozen.remove(&self.id);
         world.note(|| format!("{} thaws", self.name));
     }
 }
