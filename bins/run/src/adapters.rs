@@ -215,7 +215,8 @@ impl Adapters for Real {
     }
 
     async fn examine_source(&self, config: &SourceConfig) -> Vec<ConfigProblem> {
-        let looked = async { examine(&Expected { spec: source_spec(config)?, key: Vec::new() }).await };
+        let keyless = config.keyless_snapshot;
+        let looked = async { examine(&Expected { spec: source_spec(config)?, key: Vec::new(), keyless }).await };
         match looked.await {
             Ok(problems) => problems.into_iter().map(of_source).collect(),
             Err(error) => vec![of_port("database.hostname", &error)],

@@ -27,7 +27,10 @@ pub(crate) async fn look(plan: &Plan, kafka: &KafkaConfig) -> Result<(), Problem
         }
         if let Some(config) = source_of(pipeline) {
             match source_spec(&config) {
-                Ok(spec) => expected.push(Expected { spec, key: pipeline.key.clone() }),
+                Ok(spec) => {
+                    let (key, keyless) = (pipeline.key.clone(), config.keyless_snapshot);
+                    expected.push(Expected { spec, key, keyless });
+                }
                 Err(error) => problems.push(problem("postgres.password", &error)),
             }
         }

@@ -33,6 +33,9 @@ pub struct SnapshotProgress {
     pub upper: Option<KeyBound>,
     /// Rows delivered so far.
     pub rows: u64,
+    /// Rows were in the log before this snapshot: until it is done, no change may be left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 /// What Debezium keeps of the last change it has seen.
@@ -129,7 +132,8 @@ mod tests {
 
     #[test]
     fn values_are_flat_and_round_trip() {
-        let unfinished = SnapshotProgress { upper: Some(KeyBound(vec!["17".to_owned(), "a\"b".to_owned()])), rows: 9 };
+        let unfinished =
+            SnapshotProgress { upper: Some(KeyBound(vec!["17".to_owned(), "a\"b".to_owned()])), rows: 9, again: true };
         for progress in [progress(), Progress { snapshot: Some(unfinished), ..progress() }] {
             let bytes = progress.to_offset_value();
             let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();

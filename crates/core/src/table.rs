@@ -86,14 +86,42 @@ impl Table {
     }
 }
 
-/// What happens to the rows that exist before the first start (Debezium's `snapshot.mode`).
+/// What happens to the rows that exist before the stream: Debezium's `snapshot.mode`, under the same names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SnapshotMode {
     /// They are read first, once.
     Initial,
+    /// They are read each time that the task starts; changes up to then are sent first.
+    Always,
+    /// They are read once, and changes are not captured: no slot is made.
+    InitialOnly,
     /// They are left out: only changes are captured.
     NoData,
+    /// They are read first, and again when the stored position is of no use any more (the slot was dropped or moved),
+    /// where the other modes stop with an error. Rows deleted in between stay downstream.
+    WhenNeeded,
+}
+
+impl SnapshotMode {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Initial, Self::Always, Self::InitialOnly, Self::NoData, Self::WhenNeeded];
+
+    /// The name in a configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Initial => "initial",
+            Self::Always => "always",
+            Self::InitialOnly => "initial_only",
+            Self::NoData => "no_data",
+            Self::WhenNeeded => "when_needed",
+        }
+    }
+
+    /// Whether rows are read at all.
+    pub const fn reads_rows(self) -> bool {
+        !matches!(self, Self::NoData)
+    }
 }
 
 /// How a table is captured.
@@ -101,6 +129,9 @@ pub enum SnapshotMode {
 pub struct Source {
     /// What happens to existing rows; `initial` by convention.
     pub snapshot: SnapshotMode,
+    /// Whether the rows of a table without a primary key are read too; no by convention. Such a snapshot starts anew
+    /// when it is interrupted, and its rows come twice.
+    pub keyless_snapshot: bool,
     /// How often an idle table tells PostgreSQL that its log may go, 100 ms to 1 h; 10 s by convention.
     pub heartbeat: Duration,
     /// Whether a delete is followed by a record without value; yes by convention.
@@ -117,6 +148,7 @@ impl Default for Source {
     fn default() -> Self {
         Self {
             snapshot: SnapshotMode::Initial,
+            keyless_snapshot: false,
             heartbeat: Duration::from_secs(10),
             tombstones: true,
             truncates: true,
@@ -131,6 +163,13 @@ impl Source {
     #[must_use]
     pub fn with_snapshot(mut self, snapshot: SnapshotMode) -> Self {
         self.snapshot = snapshot;
+        self
+    }
+
+    /// With a snapshot though the table has no primary key.
+    #[must_use]
+    pub fn with_keyless_snapshot(mut self) -> Self {
+        self.keyless_snapshot = true;
         self
     }
 

@@ -15,9 +15,10 @@ use datapipe_core::port::clock::Clock;
 use datapipe_core::port::connect::ConfigMap;
 use datapipe_core::port::log::{Committed, Record, Sent, TransactionalLog};
 use datapipe_core::port::source::{ChangeSource, Fingerprint, KeyBound, SourceState};
+use datapipe_core::table::SnapshotMode;
 use datapipe_core::transform::Transforms;
 use datapipe_core::value::{ColumnType, Modes};
-use datapipe_engine::capture::{self, CaptureSettings, Diverted, SnapshotMode};
+use datapipe_engine::capture::{self, CaptureSettings, Carried};
 use datapipe_engine::gauges::CaptureGauges;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -162,8 +163,8 @@ fn run(transforms: Transforms) -> (Vec<(Instant, usize)>, Duration) {
             tokio::time::sleep(Duration::from_secs(65)).await;
             told.cancel();
         });
-        let (gauges, mut diverted) = (CaptureGauges::default(), Diverted::default());
-        capture::run(&mut source, &mut log, &settings, &Zero, &gauges, &mut diverted, &stop).await.unwrap();
+        let (gauges, mut carried) = (CaptureGauges::default(), Carried::default());
+        capture::run(&mut source, &mut log, &settings, &Zero, &gauges, &mut carried, &stop).await.unwrap();
         let longest = log.commits.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap();
         (log.commits, longest)
     })

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
-use datapipe_testkit::sim::{CaptureMode, Plan, Stage};
+use datapipe_core::table::SnapshotMode;
+use datapipe_testkit::sim::{Plan, Stage};
 
 mod harness;
 
@@ -168,7 +169,7 @@ fn too_large_rows_go_to_the_dead_letters_by_reference() {
 fn a_table_without_a_key_is_refused() {
     let mut plan = Plan::quiet(2);
     plan.postgres.keyed = false;
-    refused(&mut Stage::new(plan, engine()), &["no primary key", "keyless_snapshot"]);
+    refused(&mut Stage::new(plan, engine()), &["no primary key", "datapipe.snapshot.without.key"]);
 }
 
 #[test]
@@ -188,7 +189,7 @@ fn a_table_without_a_key_is_copied_on_request() {
 #[test]
 fn rows_can_be_left_out() {
     let mut plan = Plan::quiet(3);
-    plan.settings.mode = CaptureMode::NoData;
+    plan.settings.mode = SnapshotMode::NoData;
     let mut stage = Stage::new(plan, engine());
     stage.run(10);
     assert_eq!(stage.wrong(), Vec::<String>::new());

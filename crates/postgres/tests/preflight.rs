@@ -29,7 +29,7 @@ async fn all_problems_come_at_once_and_what_can_be_made_is_none() {
             spec.config.user = role.to_owned();
             spec.config.password = Some(Secret::new("pw"));
         }
-        Expected { spec, key: vec!["id".to_owned()] }
+        Expected { spec, key: vec!["id".to_owned()], keyless: false }
     };
     let tables: Vec<Expected> = ["a", "b", "c"].iter().map(|table| expected(table, Some("cdc"))).collect();
     let problems = preflight(&tables).await.unwrap();
@@ -61,7 +61,7 @@ async fn a_publication_is_made_once_and_where_the_role_may() {
         .batch_execute("CREATE TABLE t (id int PRIMARY KEY); CREATE ROLE cdc LOGIN REPLICATION PASSWORD 'pw'")
         .await
         .unwrap();
-    let expected = Expected { spec: server.spec("t"), key: vec!["id".to_owned()] };
+    let expected = Expected { spec: server.spec("t"), key: vec!["id".to_owned()], keyless: false };
     assert_eq!(preflight(std::slice::from_ref(&expected)).await.unwrap(), []);
     let mut poor = expected.spec.clone();
     poor.config.user = "cdc".to_owned();

@@ -13,8 +13,7 @@ use datapipe_core::object::CutLimits;
 use datapipe_core::port::clock::Clock;
 use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_core::progress::offset_key;
-use datapipe_core::table::SnapshotMode;
-use datapipe_engine::capture::{self, CaptureSettings, Diverted};
+use datapipe_engine::capture::{self, CaptureSettings, Carried};
 use datapipe_engine::deliver::{self, DeliverSettings, Ports};
 use datapipe_engine::gauges::{CaptureGauges, DeliverGauges};
 use tokio::time::Instant;
@@ -156,16 +155,16 @@ pub(crate) async fn run_source(
 ) {
     let Gauges::Capture(gauges) = &task.gauges else { return };
     let settings = capture_settings(config, worker);
-    let diverted = Arc::new(tokio::sync::Mutex::new(Diverted::default()));
+    let carried = Arc::new(tokio::sync::Mutex::new(Carried::default()));
     let attempt = || {
-        let (settings, diverted) = (&settings, Arc::clone(&diverted));
+        let (settings, carried) = (&settings, Arc::clone(&carried));
         async move {
-            let mut diverted = diverted.lock().await;
+            let mut carried = carried.lock().await;
             let mut source = adapters.source(config).await?;
             let id = worker.transactional_id(&config.name);
             let (topic, key) = (&settings.offsets_topic, &settings.offsets_key);
             let mut log = adapters.transactional_log(config, &id, topic, key).await?;
-            capture::run(source.as_mut(), log.as_mut(), settings, clock, gauges, &mut diverted, stop).await
+            capture::run(source.as_mut(), log.as_mut(), settings, clock, gauges, &mut carried, stop).await
         }
     };
     task.supervise(clock, stop, attempt).await;
@@ -186,11 +185,8 @@ fn capture_settings(config: &SourceConfig, worker: &WorkerSettings) -> CaptureSe
         offsets_topic: worker.offsets_topic.clone(),
         offsets_key: offset_key(&config.name, &config.topic_prefix),
         truncates: config.truncates,
-        snapshot: match config.snapshot {
-            SnapshotMode::Initial => capture::SnapshotMode::Initial,
-            SnapshotMode::NoData => capture::SnapshotMode::NoData,
-        },
-        keyless_snapshot: false,
+        snapshot: config.snapshot,
+        keyless_snapshot: config.keyless_snapshot,
         heartbeat: config.heartbeat,
         transaction_age_max: TRANSACTION_AGE_MAX,
         transaction_bytes_max: TRANSACTION_BYTES_MAX,

@@ -10,6 +10,9 @@ use crate::value::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, Modes, Tim
 
 const JSON_CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
 
+/// Whether rows without a key are read.
+const KEYLESS: &str = "datapipe.snapshot.without.key";
+
 /// The default of Debezium is no heartbeat at all, and then an idle table's log is never released.
 const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(10);
 
@@ -40,6 +43,8 @@ pub struct SourceConfig {
     pub publication: String,
     /// `snapshot.mode`
     pub snapshot: SnapshotMode,
+    /// `datapipe.snapshot.without.key`: rows of a table without a primary key are read too.
+    pub keyless_snapshot: bool,
     /// `tombstones.on.delete`
     pub tombstones: bool,
     /// False if `skipped.operations` holds `t`, which is Debezium's default.
@@ -86,10 +91,8 @@ impl SourceConfig {
             table,
             slot: reader.required("slot.name", "debezium_slot_users").to_owned(),
             publication: reader.required("publication.name", "dbz_publication_users").to_owned(),
-            snapshot: match reader.choice("snapshot.mode") {
-                "no_data" => SnapshotMode::NoData,
-                _ => SnapshotMode::Initial,
-            },
+            snapshot: snapshot_mode(&mut reader),
+            keyless_snapshot: reader.boolean(KEYLESS, false),
             tombstones: reader.boolean("tombstones.on.delete", true),
             truncates: reader.choice("skipped.operations") == "none",
             heartbeat: if heartbeat == 0 { HEARTBEAT_DEFAULT } else { Duration::from_millis(heartbeat.max(100)) },
@@ -110,10 +113,6 @@ impl SourceConfig {
     pub fn to_map(&self) -> ConfigMap {
         let millis = |duration: Duration| duration.as_millis().to_string();
         let mut map: ConfigMap = FIXED.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let snapshot = match self.snapshot {
-            SnapshotMode::Initial => "initial",
-            SnapshotMode::NoData => "no_data",
-        };
         let heartbeat_query = format!("SELECT pg_logical_emit_message(false, 'datapipe', '{}')", self.slot);
         let heartbeat_prefix = format!("__debezium-heartbeat-{}", crate::convention::slug(&self.table));
         let values = [
@@ -126,7 +125,7 @@ impl SourceConfig {
             ("table.include.list", format!("{}.{}", self.schema, self.table)),
             ("slot.name", self.slot.clone()),
             ("publication.name", self.publication.clone()),
-            ("snapshot.mode", snapshot.to_owned()),
+            ("snapshot.mode", self.snapshot.name().to_owned()),
             ("tombstones.on.delete", self.tombstones.to_string()),
             ("skipped.operations", if self.truncates { "none" } else { "t" }.to_owned()),
             ("heartbeat.interval.ms", millis(self.heartbeat)),
@@ -152,6 +151,7 @@ impl SourceConfig {
             ("database.password", self.password.as_ref().map(ConfigSecret::to_text)),
             ("datapipe.errors.deadletterqueue.topic.name", self.dead_letter_topic.clone()),
         ];
+        map.extend(self.keyless_snapshot.then(|| (KEYLESS.to_owned(), "true".to_owned())));
         map.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
         map
     }
@@ -197,6 +197,11 @@ fn table(reader: &mut Reader<'_>) -> (String, String) {
             (String::new(), String::new())
         }
     }
+}
+
+fn snapshot_mode(reader: &mut Reader<'_>) -> SnapshotMode {
+    let name = reader.choice("snapshot.mode");
+    SnapshotMode::ALL.into_iter().find(|mode| mode.name() == name).unwrap_or(SnapshotMode::Initial)
 }
 
 /// The forms of values; where a key is absent, Debezium's default.

@@ -143,6 +143,7 @@ pub(super) fn override_source(mut source: Source, settings: &SourceSettings) -> 
     source.heartbeat = settings.heartbeat.map_or(source.heartbeat, |span| span.0);
     source.tombstones = settings.tombstones.unwrap_or(source.tombstones);
     source.truncates = settings.truncates.unwrap_or(source.truncates);
+    source.keyless_snapshot = settings.keyless_snapshot.unwrap_or(source.keyless_snapshot);
     source.batch_rows_max = settings.batch_rows.unwrap_or(source.batch_rows_max);
     source.queue_bytes_max = settings.queue_bytes.map_or(source.queue_bytes_max, |size| size.0);
     source
@@ -235,6 +236,7 @@ fn source_connector(place: &Place<'_>, names: &Names, table: &Table, source: &So
         slot: names.slot.clone(),
         publication: names.publication.clone(),
         snapshot: source.snapshot,
+        keyless_snapshot: source.keyless_snapshot,
         tombstones: source.tombstones,
         truncates: source.truncates,
         heartbeat: source.heartbeat,

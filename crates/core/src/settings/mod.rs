@@ -95,8 +95,10 @@ pub struct S3Settings {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SourceSettings {
-    /// What happens to existing rows: `initial` or `no_data`.
+    /// What happens to existing rows: `initial`, `always`, `initial_only`, `no_data` or `when_needed`.
     pub snapshot: Option<SnapshotMode>,
+    /// Whether the rows of a table without a primary key are read too, and twice if that is interrupted.
+    pub keyless_snapshot: Option<bool>,
     /// How often an idle table releases PostgreSQL's log, 100 ms to 1 h.
     pub heartbeat: Option<Span>,
     /// Whether a delete is followed by a record without value.

@@ -21,14 +21,14 @@ use datapipe_core::port::log::TransactionalLog;
 use datapipe_core::port::source::ChangeSource;
 use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_core::progress::Progress;
+use datapipe_core::table::SnapshotMode;
 use datapipe_core::transform::Transforms;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::cursor::Cursor;
-pub use self::output::Diverted;
-use self::output::Output;
-pub use self::recover::{SnapshotMode, Start, decide};
+use self::output::{Diverted, Output};
+pub use self::recover::{Start, decide};
 use crate::gauges::CaptureGauges;
 
 /// What a capture needs to know.
@@ -64,31 +64,52 @@ pub struct CaptureSettings {
 /// How long to wait for events before looking at the clock and the stop signal again.
 const WAIT: Duration = Duration::from_millis(200);
 
+/// What a task keeps from one run to the next.
+#[derive(Clone, Debug, Default)]
+pub struct Carried {
+    /// A row that the log refuses as too large ends the run; the next one sends a reference to it to the dead letter
+    /// queue instead.
+    diverted: Diverted,
+    /// This task has read the rows, or begun to.
+    snapshot_begun: bool,
+}
+
+impl Carried {
+    /// How many rows are to be sent as references.
+    pub fn diverted(&self) -> usize {
+        self.diverted.len()
+    }
+}
+
 /// Runs until told to stop, or until something fails.
-///
-/// `diverted` outlives a run: a row that the log refuses as too large ends the run, and the next one sends a
-/// reference to it to the dead letter queue instead.
 pub async fn run(
     source: &mut dyn ChangeSource,
     log: &mut dyn TransactionalLog,
     settings: &CaptureSettings,
     clock: &dyn Clock,
     gauges: &CaptureGauges,
-    diverted: &mut Diverted,
+    carried: &mut Carried,
     stop: &CancellationToken,
 ) -> Result<(), PortError> {
     let stored = stored_progress(log, settings).await?;
     let state = source.inspect().await?;
-    let start = match decide(stored, &state, settings) {
-        Ok(start) => start,
+    let start = if let Ok(start) = decide(stored, &state, settings, carried) {
+        start
+    } else {
         // Another owner may have gone on in between, and then the slot is rightly ahead of what was read. What is
         // read after the look at the slot is never behind it.
-        Err(_) => decide(stored_progress(log, settings).await?, &state, settings)?,
+        let stored = stored_progress(log, settings).await?;
+        let is_stored = stored.is_some();
+        match decide(stored, &state, settings, carried) {
+            Err(error) if is_stored => recover::instead(error, &state, settings)?,
+            start => start?,
+        }
     };
+    let Carried { diverted, snapshot_begun } = carried;
     let encoder = Encoder::new(settings.envelope.clone()).without_null_defaults();
     let output = Output::new(log, settings, diverted);
     let writer = Writer { output, settings, clock, gauges, committed_at: Instant::now() };
-    let mut capture = Capture { source, writer, encoder, settings, clock, gauges, stop };
+    let mut capture = Capture { source, writer, encoder, settings, clock, gauges, stop, snapshot_begun };
     capture.run(start, &state).await
 }
 
@@ -145,6 +166,7 @@ struct Capture<'a> {
     clock: &'a dyn Clock,
     gauges: &'a CaptureGauges,
     stop: &'a CancellationToken,
+    snapshot_begun: &'a mut bool,
 }
 
 impl Capture<'_> {

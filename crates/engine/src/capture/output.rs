@@ -21,17 +21,12 @@ const DIVERTED_MAX: usize = 10_000;
 
 /// Rows that the log refused as too large, to be sent to the dead letter queue by reference.
 #[derive(Clone, Debug, Default)]
-pub struct Diverted(HashSet<Origin>);
+pub(super) struct Diverted(HashSet<Origin>);
 
 impl Diverted {
     /// How many rows wait for their reference to be committed.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.0.len()
-    }
-
-    /// True without such rows.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 

@@ -15,10 +15,11 @@ use datapipe_core::lsn::{Lsn, Position};
 use datapipe_core::port::source::{ChangeSource, KeyBound, SourceState};
 use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_core::progress::{LastChange, Progress, SnapshotProgress};
+use datapipe_core::table::SnapshotMode;
 use tokio::time::{Duration, Instant};
 
 use super::cursor::Cursor;
-use super::{Capture, Part, SnapshotMode, Start, WAIT};
+use super::{Capture, Part, Start, WAIT};
 
 /// How long the server may take to say that it has sent everything before a new snapshot's boundary, while it sends
 /// nothing at all.
@@ -27,54 +28,98 @@ const SILENCE_MAX: Duration = Duration::from_mins(2);
 impl Capture<'_> {
     pub(super) async fn run(&mut self, start: Start, state: &SourceState) -> Result<(), PortError> {
         let progress = match start {
-            Start::Stream(progress) => Some(Progress { timeline: state.timeline, ..progress }),
-            Start::Fresh { slot } => self.begin(slot, state).await?,
+            Start::Stream(progress) | Start::Rest(progress) => Some(Progress { timeline: state.timeline, ..progress }),
+            Start::Fresh { slot, again } => self.begin(slot, again, state).await?,
             Start::ResumeSnapshot(progress) => self.resume(progress, state).await?,
+            Start::Again(progress) => self.begin_again(progress, state).await?,
         };
         match progress {
+            Some(progress) if self.settings.snapshot == SnapshotMode::InitialOnly => self.rest(&progress).await,
             Some(progress) => self.stream(progress).await,
             None => Ok(()),
         }
     }
 
     /// A first start. Returns none if it was told to stop before the snapshot ended.
-    async fn begin(&mut self, slot: Option<Lsn>, state: &SourceState) -> Result<Option<Progress>, PortError> {
-        let reads_rows = self.settings.snapshot == SnapshotMode::Initial;
+    async fn begin(
+        &mut self,
+        slot: Option<Lsn>,
+        again: bool,
+        state: &SourceState,
+    ) -> Result<Option<Progress>, PortError> {
+        let mode = self.settings.snapshot;
         let boundary = match slot {
-            Some(_) if reads_rows => self.source.open_snapshot().await?,
+            // Without a stream a slot would only keep the server from forgetting.
+            _ if mode == SnapshotMode::InitialOnly => self.source.open_snapshot().await?,
+            Some(_) if mode.reads_rows() => self.source.open_snapshot().await?,
             Some(confirmed) => confirmed,
             None => self.source.create_slot().await?,
         };
+        let reads_rows = mode.reads_rows();
         let progress = Progress {
             fingerprint: state.fingerprint.clone(),
             timeline: state.timeline,
             position: Position::at(boundary),
             confirmable: boundary,
-            snapshot: reads_rows.then(SnapshotProgress::default),
+            snapshot: reads_rows.then(|| SnapshotProgress { again, ..SnapshotProgress::default() }),
             last: LastChange { lsn: boundary, lsn_commit: Lsn::ZERO, xid: 0, time_us: self.clock.now_us() },
         };
         self.commit(&progress).await?;
+        *self.snapshot_begun = true;
         if reads_rows { self.copy(progress).await } else { Ok(Some(progress)) }
+    }
+
+    /// Reads all rows again. What changed up to then is sent first: a delete that a snapshot hides would never come.
+    async fn begin_again(&mut self, progress: Progress, state: &SourceState) -> Result<Option<Progress>, PortError> {
+        let boundary = self.source.open_snapshot().await?;
+        let table = &state.relation.name;
+        tracing::info!(%table, %boundary, "all rows are read again");
+        let mut cursor = Cursor::new(Progress { timeline: state.timeline, ..progress });
+        if !self.catch_up(&mut cursor, None, boundary).await? {
+            return Ok(None);
+        }
+        let snapshot = Some(SnapshotProgress { again: true, ..SnapshotProgress::default() });
+        let progress = Progress { snapshot, ..cursor.into_progress() };
+        self.go_on_from(progress, boundary).await
     }
 
     async fn resume(&mut self, progress: Progress, state: &SourceState) -> Result<Option<Progress>, PortError> {
         let boundary = self.source.open_snapshot().await?;
         let mut cursor = Cursor::new(Progress { timeline: state.timeline, ..progress });
         let snapshot = cursor.progress().snapshot.clone().unwrap_or_default();
-        if state.relation.key.is_empty() {
-            tracing::warn!(rows = snapshot.rows, "no primary key: the snapshot starts anew, rows will come twice");
-            let mut progress = cursor.into_progress();
-            progress.snapshot = Some(SnapshotProgress::default());
-            return self.go_on_from(progress, boundary).await;
+        let (table, rows) = (&state.relation.name, snapshot.rows);
+        let unordered = state.relation.key.is_empty();
+        let anew = unordered || self.settings.snapshot == SnapshotMode::InitialOnly;
+        if anew {
+            let why = if unordered { "no primary key" } else { "no slot that has the changes since then" };
+            tracing::warn!(%table, rows, "{why}: the snapshot starts anew, rows will come twice");
+        } else {
+            tracing::info!(%table, rows, %boundary, "the snapshot goes on above the rows that are in the log");
         }
-        let table = &state.relation.name;
-        tracing::info!(%table, rows = snapshot.rows, %boundary, "the snapshot goes on above the rows that are in the log");
-        if let Some(upper) = &snapshot.upper
-            && !self.catch_up(&mut cursor, upper, boundary).await?
-        {
-            return Ok(None);
+        let bound = if anew { None } else { snapshot.upper.as_ref() };
+        if snapshot.again || bound.is_some() {
+            let below = bound.filter(|_| !snapshot.again);
+            if !self.catch_up(&mut cursor, below, boundary).await? {
+                return Ok(None);
+            }
         }
-        self.go_on_from(cursor.into_progress(), boundary).await
+        let mut progress = cursor.into_progress();
+        if anew {
+            progress.snapshot = Some(SnapshotProgress { again: snapshot.again, ..SnapshotProgress::default() });
+        }
+        self.go_on_from(progress, boundary).await
+    }
+
+    /// All that was asked for is in the log; that this still holds is stored with each heartbeat.
+    async fn rest(&mut self, progress: &Progress) -> Result<(), PortError> {
+        loop {
+            self.writer.store(progress).await?;
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(self.settings.heartbeat) => {}
+            }
+        }
     }
 
     async fn go_on_from(&mut self, progress: Progress, boundary: Lsn) -> Result<Option<Progress>, PortError> {
@@ -82,11 +127,18 @@ impl Capture<'_> {
         cursor.advance(boundary);
         let progress = cursor.into_progress();
         self.commit(&progress).await?;
+        *self.snapshot_begun = true;
         self.copy(progress).await
     }
 
-    /// Brings the rows up to `upper` from the stored position to `boundary`. Returns false if told to stop.
-    async fn catch_up(&mut self, cursor: &mut Cursor, upper: &KeyBound, boundary: Lsn) -> Result<bool, PortError> {
+    /// Brings the rows up to `upper`, or all of them, from the stored position to `boundary`. Returns false if told to
+    /// stop.
+    async fn catch_up(
+        &mut self,
+        cursor: &mut Cursor,
+        upper: Option<&KeyBound>,
+        boundary: Lsn,
+    ) -> Result<bool, PortError> {
         self.start(cursor.progress()).await?;
         let mut events = Vec::new();
         let mut heard_at = Instant::now();
@@ -126,7 +178,7 @@ impl Capture<'_> {
         &mut self,
         cursor: &mut Cursor,
         event: &Event,
-        upper: &KeyBound,
+        upper: Option<&KeyBound>,
         boundary: Lsn,
     ) -> Result<bool, PortError> {
         match event {
@@ -134,7 +186,7 @@ impl Capture<'_> {
             Event::Begin(begin) => cursor.begin(*begin)?,
             Event::Change(change) => {
                 if let Some(position) = cursor.change(change.lsn)?
-                    && let Some(part) = part_below(change, upper)
+                    && let Some(part) = upper.map_or(Some(Part::Whole), |upper| part_below(change, upper))
                 {
                     self.send(part, change, cursor, position).await?;
                 }
@@ -244,13 +296,14 @@ async fn next_rows(
 struct Copied {
     progress: Progress,
     rows: u64,
+    again: bool,
     last: Option<(Arc<Relation>, Tuple)>,
 }
 
 impl Copied {
     fn new(progress: Progress) -> Self {
-        let rows = progress.snapshot.as_ref().map_or(0, |snapshot| snapshot.rows);
-        Self { progress, rows, last: None }
+        let SnapshotProgress { rows, again, .. } = progress.snapshot.clone().unwrap_or_default();
+        Self { progress, rows, again, last: None }
     }
 
     fn add(&mut self, relation: &Arc<Relation>, row: Tuple) {
@@ -267,7 +320,7 @@ impl Copied {
     fn progress(&mut self) -> &Progress {
         if let Some((relation, row)) = self.last.take() {
             let upper = (!relation.key.is_empty()).then(|| key::key_of(&relation, &row));
-            self.progress.snapshot = Some(SnapshotProgress { upper, rows: self.rows });
+            self.progress.snapshot = Some(SnapshotProgress { upper, rows: self.rows, again: self.again });
         }
         &self.progress
     }

@@ -12,11 +12,11 @@ use datapipe_core::object::CutLimits;
 use datapipe_core::port::PortError;
 use datapipe_core::transform::Transforms;
 use datapipe_core::value::Modes;
-use datapipe_engine::capture::{self, CaptureSettings, Diverted, SnapshotMode};
+use datapipe_engine::capture::{self, CaptureSettings, Carried};
 use datapipe_engine::deliver::{self, DeliverSettings};
 use datapipe_engine::gauges::{CaptureGauges, DeliverGauges};
 use datapipe_testkit::memory::{MemoryDeadLetters, MemoryLog, MemoryReader, MemorySource, MemoryStore, SimClock};
-use datapipe_testkit::sim::{CaptureMode, CaptureRunner, RunSettings, Subject};
+use datapipe_testkit::sim::{CaptureRunner, RunSettings, Subject};
 use tokio_util::sync::CancellationToken;
 
 /// The engine.
@@ -40,7 +40,7 @@ pub(crate) fn engine_and_diverted() -> (Arc<dyn Subject>, Arc<AtomicUsize>) {
 struct Capture {
     left: Arc<AtomicUsize>,
     settings: CaptureSettings,
-    diverted: Diverted,
+    carried: Carried,
 }
 
 #[async_trait]
@@ -53,8 +53,8 @@ impl CaptureRunner for Capture {
         stop: &CancellationToken,
     ) -> Result<(), PortError> {
         let gauges = CaptureGauges::default();
-        let ended = capture::run(source, log, &self.settings, clock, &gauges, &mut self.diverted, stop).await;
-        self.left.store(self.diverted.len(), Ordering::Relaxed);
+        let ended = capture::run(source, log, &self.settings, clock, &gauges, &mut self.carried, stop).await;
+        self.left.store(self.carried.diverted(), Ordering::Relaxed);
         ended
     }
 }
@@ -75,10 +75,7 @@ impl Subject for Engine {
             dead_letter_topic: Some("connect-dlq-users".to_owned()),
             offsets_topic: "connect-offsets-users".to_owned(),
             offsets_key: b"[\"postgres-cdc-users-connector\",{\"server\":\"cdc\"}]".to_vec(),
-            snapshot: match settings.mode {
-                CaptureMode::Initial => SnapshotMode::Initial,
-                CaptureMode::NoData => SnapshotMode::NoData,
-            },
+            snapshot: settings.mode,
             keyless_snapshot: settings.keyless_snapshot,
             truncates: true,
             heartbeat: Duration::from_millis(settings.heartbeat_ms),
@@ -86,7 +83,7 @@ impl Subject for Engine {
             transaction_age_max: Duration::from_millis(settings.transaction_age_max_ms),
             transaction_records_max: settings.transaction_records_max,
         };
-        Box::new(Capture { left: self.diverted.clone(), settings, diverted: Diverted::default() })
+        Box::new(Capture { left: self.diverted.clone(), settings, carried: Carried::default() })
     }
 
     async fn deliver(

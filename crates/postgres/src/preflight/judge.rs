@@ -116,6 +116,14 @@ fn judge_key(expected: &Expected, table: &TableFacts, problems: &mut Vec<Problem
         problems.push(Problem::new(format!("table {}", spec.qualified()), what, fix).because(why));
     };
     let columns = |key: &[String]| key.iter().map(|column| ident(column)).collect::<Vec<_>>().join(", ");
+    if table.key.is_empty() && expected.keyless {
+        if table.identity != 'f' {
+            let fix = format!("ALTER TABLE {name} REPLICA IDENTITY FULL");
+            let why = "its updates and deletes fail once published";
+            find("it has neither a primary key nor replica identity FULL".to_owned(), why, fix);
+        }
+        return;
+    }
     if table.key.is_empty() {
         let key = if expected.key.is_empty() { "..".to_owned() } else { columns(&expected.key) };
         find(

@@ -20,6 +20,8 @@ pub struct Expected {
     pub spec: SourceSpec,
     /// The key as declared, in its order; empty if none is declared.
     pub key: Vec<String>,
+    /// Whether it may do without a primary key; its rows are then known by all of their columns.
+    pub keyless: bool,
 }
 
 /// Finds everything that would keep these tables of one database from being captured, each with what to do about it.

@@ -1,5 +1,7 @@
 //! What tests do to the world by hand.
 
+use std::collections::BTreeSet;
+
 use datapipe_core::port::log::GroupOffset;
 
 use super::kafka::{Kafka, State};
@@ -10,6 +12,16 @@ impl Postgres {
     /// Drops the slot.
     pub fn drop_slot(&mut self) {
         self.slot = None;
+    }
+
+    /// Whether the slot exists.
+    pub fn has_slot(&self) -> bool {
+        self.slot.is_some()
+    }
+
+    /// The versions of all rows.
+    pub fn versions(&self) -> BTreeSet<String> {
+        self.rows.values().map(|row| row.version.to_string()).collect()
     }
 
     /// Creates the slot at the log's end, as a person would.
@@ -80,6 +92,11 @@ impl Kafka {
         let partitions = self.topics.get(&self.settings.data_topic);
         let entries = partitions.into_iter().flatten().flatten();
         entries.filter(|entry| entry.state == State::Committed).count()
+    }
+
+    /// The values of the data topic's only partition, tombstones left out.
+    pub fn data_values(&self) -> Vec<Vec<u8>> {
+        self.committed_of(&self.settings.data_topic).filter_map(|entry| entry.value.clone()).collect()
     }
 
     /// Whether a transaction is open.

@@ -10,7 +10,7 @@ pub mod world;
 
 pub use fault::{Coverage, Fault, Point};
 pub use oracle::check;
-pub use plan::{CaptureMode, Plan, RunSettings};
+pub use plan::{Plan, RunSettings};
 pub use run::{CaptureRunner, Exploration, Outcome, Subject, explore, simulate};
 pub use stage::Stage;
 pub use workload::Writer;

@@ -3,14 +3,16 @@
 mod log;
 mod objects;
 
-use super::plan::{CaptureMode, Plan};
+use datapipe_core::table::SnapshotMode;
+
+use super::plan::Plan;
 use super::world::World;
 
 /// All that is wrong; empty if nothing is.
 pub fn check(world: &World, plan: &Plan) -> Vec<String> {
     let mut wrong = world.violations.clone();
     match log::Found::read(world) {
-        Ok(found) => found.check(world, plan.settings.mode == CaptureMode::Initial, &mut wrong),
+        Ok(found) => found.check(world, plan.settings.mode == SnapshotMode::Initial, &mut wrong),
         Err(why) => wrong.push(why),
     }
     objects::check(world, &mut wrong);

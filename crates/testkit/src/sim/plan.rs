@@ -1,5 +1,6 @@
 //! What a seed stands for.
 
+use datapipe_core::table::SnapshotMode;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -7,20 +8,11 @@ use super::fault::{Coverage, Fault, Point};
 use super::world::Faults;
 use crate::memory::{KafkaSettings, PostgresSettings};
 
-/// What happens to rows that are there before the first start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CaptureMode {
-    /// They are read.
-    Initial,
-    /// They are left out.
-    NoData,
-}
-
 /// What the code under test is told.
 #[derive(Clone, Debug)]
 pub struct RunSettings {
     /// What happens to existing rows.
-    pub mode: CaptureMode,
+    pub mode: SnapshotMode,
     /// A table without a key is copied in one go.
     pub keyless_snapshot: bool,
     /// Records in a log transaction.
@@ -40,7 +32,7 @@ pub struct RunSettings {
 impl Default for RunSettings {
     fn default() -> Self {
         Self {
-            mode: CaptureMode::Initial,
+            mode: SnapshotMode::Initial,
             keyless_snapshot: false,
             transaction_records_max: 50,
             heartbeat_ms: 1_000,
@@ -96,7 +88,7 @@ impl Plan {
         let per_mille = [0, 3, 10, 40][rng.random_range(0..4)];
         let partitions = if rng.random_bool(0.7) { 1 } else { rng.random_range(2..4) };
         let settings = RunSettings {
-            mode: if rng.random_bool(0.93) { CaptureMode::Initial } else { CaptureMode::NoData },
+            mode: if rng.random_bool(0.93) { SnapshotMode::Initial } else { SnapshotMode::NoData },
             keyless_snapshot: false,
             transaction_records_max: rng.random_range(2..20),
             heartbeat_ms: rng.random_range(500..5_000),

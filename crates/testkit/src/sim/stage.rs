@@ -40,6 +40,12 @@ impl Stage {
         });
     }
 
+    /// Writes some transactions while nothing runs.
+    pub fn write(&mut self, transactions: u32) {
+        let sim = self.sim.clone();
+        self.runtime.block_on(async move { sim.write(transactions).await });
+    }
+
     /// Starts capture and delivery, and tells them to stop after some milliseconds.
     pub fn stop_after(&mut self, delay_ms: u64) {
         let sim = self.sim.clone();

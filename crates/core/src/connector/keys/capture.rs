@@ -191,10 +191,10 @@ pub(super) const SNAPSHOT: &[ConfigKey] = &[
         I::Medium,
         W::Short,
         "Snapshot mode",
-        "What happens to rows that are there before the first start: initial reads them, no_data leaves them out.",
+        "What happens to rows that are there before the stream: initial reads them once, always at each start of the task, initial_only once and without a stream, no_data leaves them out, when_needed reads them again when the stored position is of no use any more.",
     )
     .default("initial")
-    .only(&["initial", "no_data"]),
+    .only(&["initial", "always", "initial_only", "no_data", "when_needed"]),
     key(
         "snapshot.isolation.mode",
         T::String,

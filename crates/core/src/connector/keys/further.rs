@@ -92,15 +92,27 @@ pub(super) const SOURCE: &[ConfigKey] = &[
 ];
 
 /// What the native source can do and the reference cannot.
-pub(super) const SOURCE_EXTENSIONS: &[ConfigKey] = &[key(
-    "datapipe.errors.deadletterqueue.topic.name",
-    T::String,
-    I::Medium,
-    W::Medium,
-    "Dead letter topic",
-    "Topic for rows that cannot be encoded or are too large for Kafka. Without it such a row stops the task.",
-)
-.read()];
+pub(super) const SOURCE_EXTENSIONS: &[ConfigKey] = &[
+    key(
+        "datapipe.errors.deadletterqueue.topic.name",
+        T::String,
+        I::Medium,
+        W::Medium,
+        "Dead letter topic",
+        "Topic for rows that cannot be encoded or are too large for Kafka. Without it such a row stops the task.",
+    )
+    .read(),
+    key(
+        "datapipe.snapshot.without.key",
+        T::Boolean,
+        I::Medium,
+        W::Medium,
+        "Snapshot without key",
+        "Whether the rows of a table without a primary key are read too. Such a snapshot starts anew when it is interrupted, and its rows come twice.",
+    )
+    .default("false")
+    .read(),
+];
 
 /// What the native sink can do and the reference cannot.
 pub(super) const SINK_EXTENSIONS: &[ConfigKey] = &[

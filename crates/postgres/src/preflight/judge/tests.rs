@@ -3,7 +3,7 @@ use crate::config::PgConfig;
 
 fn expected() -> Expected {
     let spec = SourceSpec::new(PgConfig::new("db", "cdc", "shop"), "public", "users", "slot_users", "pub_users");
-    Expected { spec, key: vec!["id".to_owned()] }
+    Expected { spec, key: vec!["id".to_owned()], keyless: false }
 }
 
 /// Recorded of PostgreSQL 15 with nothing to mend.
@@ -153,4 +153,17 @@ fn a_lost_slot_is_named() {
     let lost = ObservedSlot { wal_status: Some("lost".to_owned()), ..slot() };
     let problems = judge_table(&expected(), &ObservedTable { slot: Some(lost), ..observed() });
     assert!(problems.len() == 1 && problems[0].fix.contains("pg_drop_replication_slot('slot_users')"), "{problems:#?}");
+}
+
+#[test]
+fn a_table_without_a_key_needs_its_whole_rows_logged() {
+    let expected = Expected { keyless: true, key: Vec::new(), ..expected() };
+    let keyless =
+        |identity| ObservedTable { table: Some(TableFacts { key: Vec::new(), identity, ..table() }), ..observed() };
+    let problems = judge_table(&expected, &keyless('d'));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].to_string().contains("REPLICA IDENTITY FULL"), "{problems:?}");
+    assert_eq!(judge_table(&expected, &keyless('f')), []);
+    let refused = judge_table(&Expected { keyless: false, ..expected }, &keyless('f'));
+    assert!(refused[0].to_string().contains("no primary key"), "{refused:?}");
 }
