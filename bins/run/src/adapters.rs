@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use datapipe_boot::secrets::SecretError;
 use datapipe_boot::telemetry::{Levels, SetLevel};
 use datapipe_boot::{memory, secrets};
+use datapipe_core::allow_list::AllowList;
 use datapipe_core::connector::{ConfigProblem, ConfigSecret, SinkConfig, SourceConfig};
 use datapipe_core::convention::Names;
 use datapipe_core::plan::Problem;
@@ -39,6 +40,8 @@ pub(crate) struct Real {
     names: Names,
     kafka: KafkaConfig,
     levels: Arc<Levels>,
+    /// What references in connector configurations may lead to.
+    allowed: AllowList,
     /// Kept open between looks.
     watches: Mutex<Watches>,
 }
@@ -50,18 +53,18 @@ struct Watches {
 }
 
 impl Real {
-    pub(crate) fn new(names: Names, kafka: KafkaConfig, levels: Arc<Levels>) -> Self {
-        Self { names, kafka, levels, watches: Mutex::default() }
+    pub(crate) fn new(names: Names, kafka: KafkaConfig, levels: Arc<Levels>, allowed: AllowList) -> Self {
+        Self { names, kafka, levels, allowed, watches: Mutex::default() }
     }
 }
 
 /// Resolves a secret of a connector configuration.
-fn secret(config: &ConfigSecret, key: &str) -> Result<Secret, PortError> {
+fn secret(config: &ConfigSecret, key: &str, allowed: &AllowList) -> Result<Secret, PortError> {
     match config {
         ConfigSecret::Plain(value) => Ok(value.clone()),
-        ConfigSecret::Reference(reference) => {
-            secrets::resolve(reference).map_err(|error| unresolved(reference, key, error))
-        }
+        ConfigSecret::Reference(reference) => secrets::allow(allowed, reference)
+            .and_then(|()| secrets::resolve(reference))
+            .map_err(|error| unresolved(reference, key, error)),
     }
 }
 
@@ -76,10 +79,10 @@ fn unresolved(reference: &SecretRef, key: &str, error: SecretError) -> PortError
 }
 
 /// The database that a source connector names.
-pub(crate) fn source_spec(config: &SourceConfig) -> Result<SourceSpec, PortError> {
+pub(crate) fn source_spec(config: &SourceConfig, allowed: &AllowList) -> Result<SourceSpec, PortError> {
     let mut server = PgConfig::new(&config.host, &config.user, &config.database);
     server.port = config.port;
-    server.password = config.password.as_ref().map(|value| secret(value, "database.password")).transpose()?;
+    server.password = config.password.as_ref().map(|value| secret(value, "database.password", allowed)).transpose()?;
     Ok(SourceSpec::new(server, &config.schema, &config.table, &config.slot, &config.publication))
 }
 
@@ -91,16 +94,17 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    pub(crate) fn of(config: &SinkConfig) -> Self {
+    pub(crate) fn of(config: &SinkConfig, allowed: &AllowList) -> Self {
         let token = match &config.session_token {
             None => Ok(None),
             Some(ConfigSecret::Plain(value)) => Ok(Some(value.clone())),
-            Some(ConfigSecret::Reference(reference)) => secrets::resolve_optional(reference)
+            Some(ConfigSecret::Reference(reference)) => secrets::allow(allowed, reference)
+                .and_then(|()| secrets::resolve_optional(reference))
                 .map_err(|error| unresolved(reference, "datapipe.s3.session.token", error)),
         };
         Self {
-            id: secret(&config.access_key_id, "aws.access.key.id"),
-            secret: secret(&config.secret_access_key, "aws.secret.access.key"),
+            id: secret(&config.access_key_id, "aws.access.key.id", allowed),
+            secret: secret(&config.secret_access_key, "aws.secret.access.key", allowed),
             token,
         }
     }
@@ -174,7 +178,7 @@ impl Adapters for Real {
     }
 
     async fn source(&self, config: &SourceConfig) -> Result<Box<dyn ChangeSource>, PortError> {
-        Ok(Box::new(PgSource::new(source_spec(config)?)))
+        Ok(Box::new(PgSource::new(source_spec(config, &self.allowed)?)))
     }
 
     async fn transactional_log(
@@ -194,7 +198,7 @@ impl Adapters for Real {
     }
 
     async fn store(&self, config: &SinkConfig) -> Result<Box<dyn ObjectStore>, PortError> {
-        Ok(Box::new(store(config, Keys::of(config))?))
+        Ok(Box::new(store(config, Keys::of(config, &self.allowed))?))
     }
 
     async fn dead_letters(&self, _config: &SinkConfig) -> Result<Box<dyn DeadLetterQueue>, PortError> {
@@ -204,7 +208,7 @@ impl Adapters for Real {
     async fn observe(&self, source: Option<&SourceConfig>, sink: Option<&SinkConfig>) -> Observation {
         let mut watches = self.watches.lock().await;
         let Watches { server, log } = &mut *watches;
-        let look = async { tokio::join!(observe_server(server, source), self.observe_log(log, sink)) };
+        let look = async { tokio::join!(observe_server(server, source, &self.allowed), self.observe_log(log, sink)) };
         let (server, log_end) = tokio::time::timeout(OBSERVE_MAX, look).await.unwrap_or_default();
         let (server_lsn, retained_bytes) = server.unzip();
         Observation { server_lsn, retained_bytes, log_end }
@@ -215,8 +219,11 @@ impl Adapters for Real {
     }
 
     async fn examine_source(&self, config: &SourceConfig) -> Vec<ConfigProblem> {
-        let keyless = config.keyless_snapshot;
-        let looked = async { examine(&Expected { spec: source_spec(config)?, key: Vec::new(), keyless }).await };
+        let expected = || {
+            let (spec, keyless) = (source_spec(config, &self.allowed)?, config.keyless_snapshot);
+            Ok(Expected { spec, key: Vec::new(), keyless })
+        };
+        let looked = async { examine(&expected()?).await };
         match looked.await {
             Ok(problems) => problems.into_iter().map(of_source).collect(),
             Err(error) => vec![of_port("database.hostname", &error)],
@@ -224,7 +231,7 @@ impl Adapters for Real {
     }
 
     async fn examine_sink(&self, config: &SinkConfig) -> Vec<ConfigProblem> {
-        let probed = async { store(config, Keys::of(config))?.probe(PROBE_PREFIX).await };
+        let probed = async { store(config, Keys::of(config, &self.allowed))?.probe(PROBE_PREFIX).await };
         probed.await.err().map(|error| of_port("aws.s3.bucket.name", &error)).into_iter().collect()
     }
 
@@ -264,9 +271,13 @@ fn of_port(key: &str, error: &PortError) -> ConfigProblem {
     ConfigProblem { key: key.to_owned(), why, fix: fix.to_owned() }
 }
 
-async fn observe_server(watch: &mut Option<WalMonitor>, config: Option<&SourceConfig>) -> Option<(u64, u64)> {
+async fn observe_server(
+    watch: &mut Option<WalMonitor>,
+    config: Option<&SourceConfig>,
+    allowed: &AllowList,
+) -> Option<(u64, u64)> {
     if watch.is_none() {
-        *watch = Some(WalMonitor::new(source_spec(config?).ok()?));
+        *watch = Some(WalMonitor::new(source_spec(config?, allowed).ok()?));
     }
     let state = watch.as_mut()?.state().await.ok()?;
     Some((state.current.0, state.retained_bytes))

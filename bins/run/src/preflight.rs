@@ -1,5 +1,6 @@
 //! The look before a start: all problems at once, and nothing changed but the probe object in the bucket.
 
+use datapipe_core::allow_list::AllowList;
 use datapipe_core::connector::SinkConfig;
 use datapipe_core::plan::{PipelinePlan, Plan, Problem, Problems};
 use datapipe_core::port::PortError;
@@ -26,7 +27,7 @@ pub(crate) async fn look(plan: &Plan, kafka: &KafkaConfig) -> Result<(), Problem
             }
         }
         if let Some(config) = source_of(pipeline) {
-            match source_spec(&config) {
+            match source_spec(&config, &plan.run.config_providers) {
                 Ok(spec) => {
                     let (key, keyless) = (pipeline.key.clone(), config.keyless_snapshot);
                     expected.push(Expected { spec, key, keyless });
@@ -90,15 +91,15 @@ async fn look_at_stores(plan: &Plan) -> Vec<Problem> {
     for config in plan.tables.iter().filter_map(sink_of) {
         let place = (config.endpoint.clone(), config.bucket.clone());
         if !seen.contains(&place) {
-            look_at_store(&config, &mut problems).await;
+            look_at_store(&config, &plan.run.config_providers, &mut problems).await;
             seen.push(place);
         }
     }
     problems
 }
 
-async fn look_at_store(config: &SinkConfig, problems: &mut Vec<Problem>) {
-    let keys = Keys::of(config);
+async fn look_at_store(config: &SinkConfig, allowed: &AllowList, problems: &mut Vec<Problem>) {
+    let keys = Keys::of(config, allowed);
     let before = problems.len();
     problems.extend(keys.errors().map(|error| problem("s3", error)));
     if problems.len() > before {

@@ -87,8 +87,9 @@ fn worker(
         offsets_topic: names.offsets_topic.clone(),
         spool_folder: scratch.path(),
         drain_max: plan.run.drain_timeout.0,
+        hosts: plan.run.hosts.clone(),
     };
-    let real = Real::new(names.clone(), kafka.clone(), Arc::clone(levels));
+    let real = Real::new(names.clone(), kafka.clone(), Arc::clone(levels), plan.run.config_providers.clone());
     Worker::new(settings, Arc::new(real), Arc::new(SystemClock))
 }
 
@@ -164,7 +165,7 @@ async fn ensure(plan: &Plan, kafka: &KafkaConfig) -> Result<(), StartError> {
     }
     for pipeline in &plan.tables {
         if let Some(config) = source_of(pipeline)
-            && ensure_publication(&source_spec(&config)?).await?
+            && ensure_publication(&source_spec(&config, &plan.run.config_providers)?).await?
         {
             tracing::info!(publication = %pipeline.names.publication, "publication created");
         }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use datapipe_core::allow_list::AllowList;
 use datapipe_core::{Secret, SecretRef};
 
 use crate::profile::{self, ProfileError};
@@ -46,6 +47,14 @@ pub enum SecretError {
         /// The key.
         key: String,
     },
+    /// A connector configuration must not hold it.
+    #[error("{reference} in a connector configuration is neither allowed by {setting} nor part of the settings")]
+    Forbidden {
+        /// The reference.
+        reference: SecretRef,
+        /// The setting that would allow it.
+        setting: &'static str,
+    },
     /// The profile gives no such key.
     #[error("{0}")]
     Profile(ProfileError),
@@ -61,6 +70,9 @@ impl SecretError {
     /// What to do next.
     pub fn hint(&self) -> String {
         match self {
+            Self::Forbidden { setting, .. } => {
+                format!("start the worker with {setting} such that it allows this reference, or change the reference")
+            }
             Self::Unset { name, .. } if name.starts_with("AWS_") => {
                 format!("set {name} for this process, or name a profile of ~/.aws/credentials in s3.profile")
             }
@@ -98,11 +110,11 @@ pub fn resolve_optional(reference: &SecretRef) -> Result<Option<Secret>, SecretE
     }
 }
 
-/// Fetches the value of a text that is a reference; any other text is the value itself.
-pub fn resolve_text(text: &str) -> Result<Secret, SecretError> {
-    match text.parse() {
-        Ok(reference) => resolve(&reference),
-        Err(_) => Ok(Secret::new(text)),
+/// Refuses a reference of a connector configuration that leads outside of the list.
+pub fn allow(list: &AllowList, reference: &SecretRef) -> Result<(), SecretError> {
+    match list.forbids(reference) {
+        Some(setting) => Err(SecretError::Forbidden { reference: reference.clone(), setting }),
+        None => Ok(()),
     }
 }
 
@@ -167,7 +179,11 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_text_is_its_own_value() {
-        assert_eq!(resolve_text("earliest").unwrap().expose(), "earliest");
+    fn what_the_list_does_not_hold_is_refused_with_the_setting_that_would_allow_it() {
+        let error = allow(&AllowList::default(), &"${env:HOME}".parse().unwrap()).unwrap_err();
+        let words = format!("{error}; {}", error.hint());
+        for part in ["${env:HOME}", "run.config_providers.env.allowlist_pattern", "in a connector configuration"] {
+            assert!(words.contains(part), "{words}");
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! The bodies of requests and answers, as Kafka Connect 4 writes them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use datapipe_core::connector::Shown;
 use datapipe_core::port::connect::{ConfigMap, JsonMap, State};
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +40,7 @@ pub struct TaskId {
 }
 
 /// The body of `POST /connectors`, and of the connector files.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewConnector {
     /// The connector's name.
     pub name: String,
@@ -49,8 +51,19 @@ pub struct NewConnector {
     pub initial_state: Option<State>,
 }
 
+/// Secrets given in clear are not shown.
+impl fmt::Debug for NewConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewConnector")
+            .field("name", &self.name)
+            .field("config", &Shown(&self.config))
+            .field("initial_state", &self.initial_state)
+            .finish()
+    }
+}
+
 /// The answer to `GET /connectors/{name}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectorInfo {
     /// The connector's name.
     pub name: String,
@@ -61,6 +74,18 @@ pub struct ConnectorInfo {
     /// Which way its rows flow.
     #[serde(rename = "type")]
     pub kind: ConnectorKind,
+}
+
+/// Secrets given in clear are not shown.
+impl fmt::Debug for ConnectorInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectorInfo")
+            .field("name", &self.name)
+            .field("config", &Shown(&self.config))
+            .field("tasks", &self.tasks)
+            .field("kind", &self.kind)
+            .finish()
+    }
 }
 
 /// The answer to `GET /connectors/{name}/status`.
@@ -130,12 +155,19 @@ pub struct Expanded {
 }
 
 /// A task in the answer to `GET /connectors/{name}/tasks`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskInfo {
     /// The task.
     pub id: TaskId,
     /// Its configuration.
     pub config: ConfigMap,
+}
+
+/// Secrets given in clear are not shown.
+impl fmt::Debug for TaskInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskInfo").field("id", &self.id).field("config", &Shown(&self.config)).finish()
+    }
 }
 
 /// The topics of one connector in the answer to `GET /connectors/{name}/topics`.

@@ -10,6 +10,7 @@
 //!   [`progress::Progress`].
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+pub mod allow_list;
 pub mod catalog;
 pub mod change;
 pub mod connector;

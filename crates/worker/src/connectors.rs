@@ -2,6 +2,7 @@
 
 use datapipe_core::connector::{ConfigProblem, Plugin, SinkConfig, SourceConfig};
 use datapipe_core::port::connect::ConfigMap;
+use datapipe_core::table::Compression;
 
 /// A connector that this worker can run, or why it cannot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +68,11 @@ fn served(config: SinkConfig) -> Result<SinkConfig, Vec<ConfigProblem>> {
     if config.suffix != datapipe_core::object::SUFFIX {
         let why = format!("it ends with {:?}", config.suffix);
         return Err(vec![ConfigProblem { key, why, fix: "the native sink writes .jsonl.gz only".to_owned() }]);
+    }
+    if config.compression != Compression::Gzip {
+        let fix = "leave it out for gzip, which the ending .gz says too".to_owned();
+        let why = "\"none\" would not be heeded: the native sink writes gzip".to_owned();
+        return Err(vec![ConfigProblem { key: "file.compression.type".to_owned(), why, fix }]);
     }
     Ok(config)
 }

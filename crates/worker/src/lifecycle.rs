@@ -150,6 +150,26 @@ mod tests {
     }
 
     #[test]
+    fn no_secret_in_clear_is_printed() {
+        let mut view = View::default();
+        apply(&mut view, [configure(Some(fixtures::source("a")))]);
+        let text = format!("{:?} {view:?}", settle(&mut view));
+        assert!(text.contains("debezium_slot_users") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn compression_that_would_not_be_heeded_is_refused() {
+        let with = |value: &str| {
+            let mut config = sink("x");
+            config.insert("file.compression.type".to_owned(), value.to_owned());
+            crate::connectors::read(&config)
+        };
+        assert!(matches!(with("gzip"), Connector::Sink(_)));
+        let Connector::Unusable(why) = with("none") else { panic!("none is heeded") };
+        assert!(why.starts_with("file.compression.type: "), "{why}");
+    }
+
+    #[test]
     fn what_cannot_be_used_is_left_as_it_is() {
         let mut view = View::default();
         let unusable = ConfigMap::from([("connector.class".to_owned(), "org.example.Other".to_owned())]);

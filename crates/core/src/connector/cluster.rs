@@ -1,11 +1,13 @@
 //! What the records of the configurations topic add up to, by Kafka Connect's own rules. Pure.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use super::Shown;
 use crate::port::connect::{ConfigMap, ConfigRecord, TargetState};
 
 /// A connector as the configurations topic has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Registered {
     /// Its configuration.
     pub config: ConfigMap,
@@ -18,14 +20,39 @@ pub struct Registered {
     pub consistent: bool,
 }
 
+/// Secrets given in clear are not shown.
+impl fmt::Debug for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tasks: Vec<_> = self.tasks.iter().map(Shown).collect();
+        f.debug_struct("Registered")
+            .field("config", &Shown(&self.config))
+            .field("target", &self.target)
+            .field("tasks", &tasks)
+            .field("consistent", &self.consistent)
+            .finish()
+    }
+}
+
 /// All connectors of one group.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Registry {
     connectors: BTreeMap<String, Registered>,
     /// Targets may be written before the connector is.
     targets: BTreeMap<String, TargetState>,
     /// Tasks that wait for their commit.
     uncommitted: BTreeMap<String, BTreeMap<u32, ConfigMap>>,
+}
+
+/// Tasks that wait for their commit are only counted: their configurations may hold secrets.
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let uncommitted: usize = self.uncommitted.values().map(BTreeMap::len).sum();
+        f.debug_struct("Registry")
+            .field("connectors", &self.connectors)
+            .field("targets", &self.targets)
+            .field("uncommitted", &uncommitted)
+            .finish()
+    }
 }
 
 impl Registry {

@@ -11,6 +11,7 @@ mod nearest;
 mod offsets;
 mod problem;
 mod reader;
+mod shown;
 mod sink;
 mod source;
 
@@ -18,6 +19,7 @@ pub use cluster::{Registered, Registry};
 pub use keys::{DEBEZIUM_VERSION, Plugin};
 pub use offsets::{sink_offset, source_offset_problem};
 pub use problem::ConfigProblem;
+pub use shown::{MASK, Shown, masked, shown};
 pub use sink::SinkConfig;
 pub use source::SourceConfig;
 

@@ -83,6 +83,17 @@ impl<'a> Reader<'a> {
         absent
     }
 
+    /// A number within bounds, where 0 means what an absent key means.
+    pub(super) fn number_or_zero(
+        &mut self,
+        key: &'static str,
+        absent: u64,
+        bounds: std::ops::RangeInclusive<u64>,
+        unit: &str,
+    ) -> u64 {
+        if self.optional(key) == Some("0") { absent } else { self.number(key, absent, bounds, unit) }
+    }
+
     pub(super) fn boolean(&mut self, key: &'static str, absent: bool) -> bool {
         match self.optional(key) {
             None => absent,

@@ -13,9 +13,6 @@ const JSON_CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
 /// Whether rows without a key are read.
 const KEYLESS: &str = "datapipe.snapshot.without.key";
 
-/// The default of Debezium is no heartbeat at all, and then an idle table's log is never released.
-const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(10);
-
 /// A source connector: Debezium's PostgreSQL connector, as far as the native worker serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceConfig {
@@ -53,7 +50,7 @@ pub struct SourceConfig {
     pub heartbeat: Duration,
     /// `max.batch.size`: the most rows handed on at once.
     pub batch_rows_max: u32,
-    /// `max.queue.size.in.bytes`: the most bytes that wait for Kafka; without it, or with 0, 16 MiB.
+    /// `max.queue.size.in.bytes`: the most bytes that wait for Kafka, 1 MiB to 1 GiB; without it, or with 0, 16 MiB.
     pub queue_bytes_max: u64,
     /// `datapipe.errors.deadletterqueue.topic.name`: where rows go that cannot be encoded or are too large; without
     /// it such a row stops the table. Kafka Connect has dead letters for sinks only.
@@ -77,8 +74,8 @@ impl SourceConfig {
         let mut reader = Reader::new(map, &POSTGRES_SOURCE);
         reader.class();
         let (schema, table) = table(&mut reader);
-        let heartbeat = reader.number("heartbeat.interval.ms", 10_000, 0..=3_600_000, "milliseconds");
-        let queue_bytes_max = reader.number("max.queue.size.in.bytes", 16 << 20, 0..=1 << 30, "bytes");
+        // The default of Debezium is no heartbeat at all, and then an idle table's log is never released.
+        let heartbeat_ms = reader.number_or_zero("heartbeat.interval.ms", 10_000, 100..=3_600_000, "milliseconds");
         let config = Self {
             name: reader.required("name", "postgres-cdc-users-connector").to_owned(),
             host: reader.required("database.hostname", "localhost").to_owned(),
@@ -95,9 +92,9 @@ impl SourceConfig {
             keyless_snapshot: reader.boolean(KEYLESS, false),
             tombstones: reader.boolean("tombstones.on.delete", true),
             truncates: reader.choice("skipped.operations") == "none",
-            heartbeat: if heartbeat == 0 { HEARTBEAT_DEFAULT } else { Duration::from_millis(heartbeat.max(100)) },
+            heartbeat: Duration::from_millis(heartbeat_ms),
             batch_rows_max: reader.number("max.batch.size", 2048, 1..=1_000_000, "rows"),
-            queue_bytes_max: if queue_bytes_max == 0 { 16 << 20 } else { queue_bytes_max.max(1 << 20) },
+            queue_bytes_max: reader.number_or_zero("max.queue.size.in.bytes", 16 << 20, 1 << 20..=1 << 30, "bytes"),
             dead_letter_topic: reader.optional("datapipe.errors.deadletterqueue.topic.name").map(str::to_owned),
             modes: modes(&mut reader),
             transforms: transforms(map, &mut reader),

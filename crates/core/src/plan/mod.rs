@@ -16,7 +16,9 @@ pub use endpoints::{KafkaPlan, PostgresPlan, S3Plan};
 pub use pipeline::{ConnectorPlan, PipelinePlan, PublicationPlan, TopicPlan};
 pub use problem::{Problem, Problems};
 
+use crate::allow_list::AllowList;
 use crate::catalog::Catalog;
+use crate::secret::SecretRef;
 use crate::settings::{Settings, Span};
 
 /// Everything that will be made and run. No field means "default": what was left out in the settings is decided
@@ -44,6 +46,10 @@ pub struct RunPlan {
     pub data_dir: PathBuf,
     /// How long a stop may take to reach a commit boundary.
     pub drain_timeout: Span,
+    /// Names by which REST may be asked beside `localhost` and the address.
+    pub hosts: Vec<String>,
+    /// What references in connector configurations may lead to.
+    pub config_providers: AllowList,
 }
 
 impl Plan {
@@ -53,7 +59,7 @@ impl Plan {
         let postgres = endpoints::postgres(&settings.postgres, &mut problems);
         let kafka = endpoints::kafka(&settings.kafka, &mut problems);
         let s3 = endpoints::s3(&settings.s3, &mut problems);
-        let run = run(settings, &mut problems);
+        let run = run(settings, named(&postgres, &s3), &mut problems);
         bounds::sections(settings, &mut problems);
         let sections = problems.clone();
         let mut tables = Vec::new();
@@ -82,7 +88,13 @@ impl Plan {
     }
 }
 
-fn run(settings: &Settings, problems: &mut Vec<Problem>) -> RunPlan {
+/// The references that the connectors of the plan will hold.
+fn named(postgres: &PostgresPlan, s3: &S3Plan) -> BTreeSet<SecretRef> {
+    let keys = [&s3.access_key_id, &s3.secret_access_key];
+    keys.into_iter().chain(&s3.session_token).chain(&postgres.password).cloned().collect()
+}
+
+fn run(settings: &Settings, named: BTreeSet<SecretRef>, problems: &mut Vec<Problem>) -> RunPlan {
     const DRAIN: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
     let run = &settings.run;
     let text = run.listen.as_deref().unwrap_or("127.0.0.1");
@@ -97,7 +109,13 @@ fn run(settings: &Settings, problems: &mut Vec<Problem>) -> RunPlan {
         problems.push(Problem::new("run.drain_timeout", what, "set a duration from \"100ms\" to \"10m\""));
     }
     let data_dir = run.data_dir.clone().unwrap_or_else(|| PathBuf::from("datapipe-data"));
-    RunPlan { listen, data_dir, drain_timeout }
+    for host in run.hosts.iter().filter(|host| host.is_empty() || host.contains(['/', ':', ' '])) {
+        let fix = "write names alone, as in [\"cdc.example.org\"]: no scheme, no port";
+        problems.push(Problem::new("run.hosts", format!("{host:?} is no host's name"), fix));
+    }
+    let hosts = run.hosts.clone();
+    let config_providers = AllowList::of(&run.config_providers, named, problems);
+    RunPlan { listen, data_dir, drain_timeout, hosts, config_providers }
 }
 
 fn unknown_tables(catalog: &Catalog, settings: &Settings, problems: &mut Vec<Problem>) {

@@ -1,12 +1,14 @@
 //! Where connector configurations, target states, statuses and offsets are kept: Kafka Connect's internal topics.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::PortError;
+use crate::connector::Shown;
 
 /// A connector's configuration as Kafka Connect keeps it: names and texts.
 pub type ConfigMap = BTreeMap<String, String>;
@@ -44,7 +46,7 @@ pub enum TargetState {
 
 /// One record of the configurations topic. Records that only a JVM worker uses (session keys, the fencing of tasks)
 /// are none of these and are left alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum ConfigRecord {
     /// A connector's configuration; none deletes the connector.
     Connector {
@@ -85,6 +87,26 @@ pub enum ConfigRecord {
         /// Its level.
         level: String,
     },
+}
+
+/// Secrets given in clear are not shown.
+impl fmt::Debug for ConfigRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connector { connector, config } => {
+                let config = config.as_ref().map(Shown);
+                f.debug_struct("Connector").field("connector", connector).field("config", &config).finish()
+            }
+            Self::Task { connector, task, config } => {
+                let name = format!("{connector}-{task}");
+                f.debug_struct("Task").field("task", &name).field("config", &Shown(config)).finish()
+            }
+            Self::Commit { connector, tasks } => write!(f, "Commit {{ connector: {connector:?}, tasks: {tasks} }}"),
+            Self::Target { connector, state } => write!(f, "Target {{ connector: {connector:?}, state: {state:?} }}"),
+            Self::Restart(request) => request.fmt(f),
+            Self::LoggerLevel { logger, level } => write!(f, "LoggerLevel {{ logger: {logger:?}, level: {level:?} }}"),
+        }
+    }
 }
 
 /// A wish to start a connector anew.

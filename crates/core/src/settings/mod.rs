@@ -167,6 +167,38 @@ pub struct RunSettings {
     pub data_dir: Option<PathBuf>,
     /// How long a stop may take to reach a commit boundary; `20s` without it.
     pub drain_timeout: Option<Span>,
+    /// Names by which REST may be asked beside `localhost` and the address, and from whose pages.
+    pub hosts: Vec<String>,
+    /// `[run.config_providers]`: what references in connector configurations may lead to.
+    pub config_providers: ConfigProviderSettings,
+}
+
+/// `[run.config_providers]`: the references that connector configurations may hold, beside those in these settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConfigProviderSettings {
+    /// `[run.config_providers.env]`
+    pub env: EnvProviderSettings,
+    /// `[run.config_providers.file]`
+    pub file: PathProviderSettings,
+    /// `[run.config_providers.dir]`
+    pub dir: PathProviderSettings,
+}
+
+/// `[run.config_providers.env]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EnvProviderSettings {
+    /// A regular expression for the whole name of a variable.
+    pub allowlist_pattern: Option<String>,
+}
+
+/// `[run.config_providers.file]` and `[run.config_providers.dir]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PathProviderSettings {
+    /// Absolute paths; what is below them is allowed too.
+    pub allowed_paths: Vec<PathBuf>,
 }
 
 /// A connector of a table.

@@ -1,9 +1,14 @@
 //! Bodies of requests, read as leniently as Kafka Connect reads them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use datapipe_connect::ConnectorOffset;
+use datapipe_core::connector::shown;
 use datapipe_core::port::connect::{ConfigMap, TargetState};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, de};
@@ -12,8 +17,18 @@ use serde_json::Value;
 use super::answer::{Answer, Refusal};
 
 /// Names and texts. Numbers and booleans are taken for their texts, and a null is kept: it removes a key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct LooseMap(pub(super) BTreeMap<String, Option<String>>);
+
+/// Secrets given in clear are not shown.
+impl fmt::Debug for LooseMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entry = |(key, value): (&String, &Option<String>)| {
+            (key.clone(), value.as_deref().map(|value| shown(key, value).to_owned()))
+        };
+        f.debug_map().entries(self.0.iter().map(entry)).finish()
+    }
+}
 
 impl<'de> Deserialize<'de> for LooseMap {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -69,9 +84,25 @@ fn initial_state<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ta
     }
 }
 
+/// A body that says that it is JSON. Whoever says nothing may be a page in a browser, which can send that anywhere.
+pub(super) struct Sent(Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Sent {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let said = request.headers().contains_key(header::CONTENT_TYPE);
+        let body = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+        if !said && !body.is_empty() {
+            return Err(Refusal::http(StatusCode::UNSUPPORTED_MEDIA_TYPE).into_response());
+        }
+        Ok(Self(body))
+    }
+}
+
 /// Reads a body. Kafka Connect answers 500 to what is no JSON or not of the right shape, and so do we: its clients
 /// know it.
-pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Answer<T> {
+pub(super) fn read<T: DeserializeOwned>(Sent(body): &Sent) -> Answer<T> {
     serde_json::from_slice(body)
         .map_err(|error| Refusal::failed(format!("the body of the request cannot be read: {error}")))
 }
@@ -81,7 +112,7 @@ mod tests {
     use super::*;
 
     fn read_text<T: DeserializeOwned>(text: &'static str) -> Answer<T> {
-        read(&Bytes::from_static(text.as_bytes()))
+        read(&Sent(Bytes::from_static(text.as_bytes())))
     }
 
     #[test]
@@ -91,6 +122,9 @@ mod tests {
         let expected = [("f", "1.0"), ("tasks.max", "1"), ("x", "true"), ("y", "z")];
         assert_eq!(map, expected.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
         assert_eq!(nulls, ["gone"]);
+        let create: CreateConnector = read_text(r#"{"config":{"database.password":"hunter2","x":"y"}}"#).unwrap();
+        let text = format!("{create:?}");
+        assert!(text.contains(r#""x": Some("y")"#) && !text.contains("hunter2"), "{text}");
         for text in [r#"{"x":{}}"#, r#"{"x":[1]}"#, "[]", "{", ""] {
             assert!(read_text::<LooseMap>(text).is_err(), "{text}");
         }

@@ -5,21 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use datapipe_connect::{ConnectorInfo, ConnectorStatus};
-use datapipe_core::connector::is_secret_key;
+use datapipe_core::connector::{MASK, is_secret_key, masked};
 use datapipe_core::port::connect::{
     ConfigMap, ConfigRecord, ConnectStore, RestartRequest, State, StatusChange, TargetState,
 };
 use serde::Deserialize;
 
 use super::answer::{Answer, Refusal};
-use super::body::{CreateConnector, LooseMap, read};
+use super::body::{CreateConnector, LooseMap, Sent, read};
 use super::read::{info, known, not_found, standing, task_number};
-use super::{MASK, REQUEST_MAX, plugins};
+use super::{REQUEST_MAX, plugins};
 use crate::lifecycle::commit;
 use crate::view::{View, kind};
 use crate::worker::{Shown, lock};
@@ -50,7 +49,7 @@ pub(super) async fn write(shown: &Shown, store: &dyn ConnectStore, records: &[Co
     Err(Refusal::failed(format!("{attempt}: it was written, and not read back within {} s", READ_BACK_MAX.as_secs())))
 }
 
-pub(super) async fn create(Shared(shown): Shared<Arc<Shown>>, headers: HeaderMap, body: Bytes) -> Answer<Response> {
+pub(super) async fn create(Shared(shown): Shared<Arc<Shown>>, headers: HeaderMap, body: Sent) -> Answer<Response> {
     let CreateConnector { name, config, initial_state } = read(&body)?;
     let name = name.unwrap_or_default().trim().to_owned();
     let (_, info) = put(&shown, &name, config, initial_state, false).await?;
@@ -61,7 +60,7 @@ pub(super) async fn put_config(
     Shared(shown): Shared<Arc<Shown>>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Sent,
 ) -> Answer<Response> {
     match put(&shown, &name, read(&body)?, None, true).await? {
         (true, info) => Ok(created(&headers, &name, info)),
@@ -131,12 +130,31 @@ async fn store_config(
     Ok((!exists, ConnectorInfo { tasks, kind, ..info }))
 }
 
-/// What a client read masked and sends back stands for what is kept.
+/// Where a connector's secrets go. A secret that is kept must not be sent to a place that somebody else chose.
+const PLACES: [&str; 7] = [
+    "connector.class",
+    "database.hostname",
+    "database.port",
+    "aws.s3.endpoint",
+    "aws.s3.region",
+    "aws_s3_endpoint",
+    "aws_s3_region",
+];
+
+/// What a client read masked and sends back stands for what is kept, as long as it goes where it went.
 fn unmasked(view: &View, name: &str, config: ConfigMap) -> Answer<ConfigMap> {
     let kept = view.registry.get(name).map(|registered| &registered.config);
+    let at = |config: &ConfigMap, key: &str| config.get(key).map(|value| value.trim().to_owned());
+    let moved = kept.and_then(|kept| PLACES.into_iter().find(|key| at(kept, key) != at(&config, key)));
     let unmask = |(key, value): (String, String)| {
         if value != MASK || !is_secret_key(&key) {
             return Ok((key, value));
+        }
+        if let Some(place) = moved {
+            return Err(Refusal::bad(format!(
+                "{key} is {MASK}, which stands for the secret that connector {name} keeps, and {place} changes: a kept \
+                 secret is not sent elsewhere. Give {key} anew, by reference or in clear"
+            )));
         }
         match kept.and_then(|kept| kept.get(&key)) {
             Some(value) => Ok((key, value.clone())),
@@ -151,13 +169,14 @@ fn unmasked(view: &View, name: &str, config: ConfigMap) -> Answer<ConfigMap> {
 pub(super) async fn patch_config(
     Shared(shown): Shared<Arc<Shown>>,
     Path(name): Path<String>,
-    body: Bytes,
+    body: Sent,
 ) -> Answer<Json<ConnectorInfo>> {
     let patch: LooseMap = read(&body)?;
     let _turn = shown.turn.lock().await;
     let view = known(&shown).await?;
     let store = owned(&shown, &view)?;
-    let mut config = view.registry.get(&name).ok_or_else(|| not_found(&name))?.config.clone();
+    // Masked as a client would read it: what is said about kept secrets holds here too.
+    let mut config = masked(&view.registry.get(&name).ok_or_else(|| not_found(&name))?.config);
     for (key, value) in patch.0 {
         match value {
             Some(value) => drop(config.insert(key, value)),

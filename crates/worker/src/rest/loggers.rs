@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -12,7 +11,7 @@ use datapipe_core::port::connect::ConfigRecord;
 use serde::Deserialize;
 
 use super::answer::{Answer, Refusal};
-use super::body::{LooseMap, read};
+use super::body::{LooseMap, Sent, read};
 use super::change::{owned, write};
 use super::read::known;
 use crate::worker::Shown;
@@ -39,7 +38,7 @@ pub(super) async fn set(
     Shared(shown): Shared<Arc<Shown>>,
     Path(logger): Path<String>,
     Query(query): Query<ScopeQuery>,
-    body: Bytes,
+    body: Sent,
 ) -> Answer<Response> {
     let (map, _) = read::<LooseMap>(&body)?.split();
     let given =

@@ -6,6 +6,7 @@
 mod answer;
 mod body;
 mod change;
+mod guard;
 mod loggers;
 mod offsets;
 mod openapi;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
@@ -61,11 +62,13 @@ pub(crate) async fn serve(shown: Arc<Shown>, stop: CancellationToken) {
 }
 
 fn router(shown: Arc<Shown>, stop: CancellationToken) -> Router {
+    let guard = Arc::new(guard::Guard::new(&shown.settings));
     routes::all()
         .into_router()
         .fallback(async || Refusal::http(StatusCode::NOT_FOUND))
         .method_not_allowed_fallback(async || Refusal::http(StatusCode::METHOD_NOT_ALLOWED))
         .layer(middleware::from_fn(negotiate))
+        .layer(middleware::from_fn_with_state(guard, guard::guarded))
         .layer(middleware::from_fn_with_state(stop, server::in_time))
         .with_state(shown)
 }
@@ -77,7 +80,8 @@ async fn negotiate(request: Request, next: Next) -> Response {
     }
 }
 
-/// Bodies and answers are JSON, as for Kafka Connect: anything else that a request says is refused.
+/// Bodies and answers are JSON, as for Kafka Connect: anything else that a request says is refused. Whether it must say
+/// so depends on who reads its body.
 fn unfit(request: &Request) -> Option<StatusCode> {
     if request.uri().path() == "/metrics" {
         return None;
@@ -89,14 +93,13 @@ fn unfit(request: &Request) -> Option<StatusCode> {
             matches!(range, "*/*" | "application/*" | "application/json" | "")
         })
     });
-    let sends_json = request.method() == Method::GET
-        || text(header::CONTENT_TYPE).is_none_or(|given| given.trim_start().starts_with("application/json"));
+    let sends_json = request.headers().get(header::CONTENT_TYPE).is_none_or(|given| {
+        let media = given.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+        media.trim().eq_ignore_ascii_case("application/json")
+    });
     match (takes_json, sends_json) {
         (false, _) => Some(StatusCode::NOT_ACCEPTABLE),
         (_, false) => Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
         _ => None,
     }
 }
-
-/// A secret given in clear is never given back; a reference is no secret.
-const MASK: &str = "****";

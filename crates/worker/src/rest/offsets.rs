@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, State as Shared};
 use datapipe_connect::{ConnectorOffset, ConnectorOffsets, Message};
 use datapipe_core::connector::{SinkConfig, SourceConfig, sink_offset, source_offset_problem};
@@ -13,7 +12,7 @@ use datapipe_core::progress::offset_key;
 use serde_json::json;
 
 use super::answer::{Answer, Refusal};
-use super::body::{AlterOffsets, read};
+use super::body::{AlterOffsets, Sent, read};
 use super::change::owned;
 use super::read::{known, not_found};
 use crate::connectors::Connector;
@@ -67,7 +66,7 @@ fn of_group(held: &GroupOffset) -> ConnectorOffset {
 pub(super) async fn patch(
     Shared(shown): Shared<Arc<Shown>>,
     Path(name): Path<String>,
-    body: Bytes,
+    body: Sent,
 ) -> Answer<Json<Message>> {
     let AlterOffsets { offsets } = read(&body)?;
     if offsets.is_empty() {

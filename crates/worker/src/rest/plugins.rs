@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, Query, State as Shared};
 use datapipe_connect::{ConfigInfo, ConfigInfos, ConfigKeyInfo, ConfigValueInfo, PluginInfo};
 use datapipe_core::connector::keys::{ConfigKey, KeyGroup, PLUGINS, Served, Type};
@@ -14,7 +13,7 @@ use datapipe_core::port::connect::ConfigMap;
 use serde::Deserialize;
 
 use super::answer::{Answer, Refusal};
-use super::body::{LooseMap, read};
+use super::body::{LooseMap, Sent, read};
 use crate::connectors::{Connector, check, classes};
 use crate::worker::Shown;
 
@@ -111,7 +110,7 @@ fn definition(plugin: &Plugin, group: &str, order: i32, key: &ConfigKey) -> Conf
 pub(super) async fn validate(
     Shared(shown): Shared<Arc<Shown>>,
     Path(name): Path<String>,
-    body: Bytes,
+    body: Sent,
 ) -> Answer<Json<ConfigInfos>> {
     let (config, nulls) = read::<LooseMap>(&body)?.split();
     let bare = |class: &str| class.strip_suffix("Connector").unwrap_or(class).to_owned();

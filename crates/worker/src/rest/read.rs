@@ -11,11 +11,11 @@ use datapipe_connect::{
     ActiveTopics, ConnectorInfo, ConnectorKind, ConnectorState, ConnectorStatus, Expanded, ServerInfo, TaskId,
     TaskInfo, TaskState, WorkerHealth,
 };
-use datapipe_core::connector::is_secret_key;
+use datapipe_core::connector::masked;
 use datapipe_core::port::connect::{ConfigMap, StatusRecord};
 
 use super::answer::{Answer, Refusal};
-use super::{MASK, REQUEST_MAX, VERSION};
+use super::{REQUEST_MAX, VERSION};
 use crate::view::{Reading, View};
 use crate::worker::{Shown, lock};
 
@@ -96,7 +96,7 @@ pub(super) async fn tasks(Shared(shown): Shared<Arc<Shown>>, Path(name): Path<St
     let registered = view.registry.get(&name).ok_or_else(|| not_found(&name))?;
     let task = |(task, config): (i32, &ConfigMap)| TaskInfo {
         id: TaskId { connector: name.clone(), task },
-        config: masked(config.clone()),
+        config: masked(config),
     };
     Ok(Json((0..).zip(&registered.tasks).map(task).collect()))
 }
@@ -144,7 +144,7 @@ pub(super) fn info(view: &View, name: &str) -> Option<ConnectorInfo> {
     let tasks = (0..).zip(&registered.tasks).map(|(task, _)| TaskId { connector: name.to_owned(), task });
     Some(ConnectorInfo {
         name: name.to_owned(),
-        config: masked(registered.config.clone()),
+        config: masked(&registered.config),
         tasks: tasks.collect(),
         kind: view.kind(name),
     })
@@ -183,12 +183,4 @@ fn shape(
         tasks: tasks.collect(),
         kind,
     }
-}
-
-fn masked(config: ConfigMap) -> ConfigMap {
-    let hide = |(key, value): (String, String)| {
-        let hidden = is_secret_key(&key) && !value.starts_with("${");
-        (key, if hidden { MASK.to_owned() } else { value })
-    };
-    config.into_iter().map(hide).collect()
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use datapipe_connect::{ConnectorKind, NewConnector};
-use datapipe_core::port::connect::{ConfigRecord, ConnectStore, State, StatusChange, TargetState};
+use datapipe_connect::{ConnectorInfo, ConnectorKind, NewConnector, TaskId, TaskInfo};
+use datapipe_core::connector::{Registry, SourceConfig};
+use datapipe_core::port::connect::{ConfigRecord, ConnectStore, FeedItem, State, StatusChange, TargetState};
 use serde_json::json;
 
 use crate::bench::{Bench, SINK, SOURCE, sink, source};
@@ -127,6 +128,68 @@ async fn secrets_are_masked_and_a_mask_stands_for_what_is_kept() {
     assert_eq!(status, 400);
     assert!(refused["message"].as_str().unwrap().contains("connector other keeps none under this key"));
     bench.stop().await;
+}
+
+/// Whoever may change a connector must not learn its secrets by having them sent elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_secret_goes_nowhere_else() {
+    let bench = Bench::owner().await;
+    bench.client.put_config(SOURCE, &source()).await.unwrap();
+    bench.states(SOURCE, State::Running, &[State::Running]).await;
+    let path = format!("/connectors/{SOURCE}/config");
+    let before = bench.around.topics.records();
+    let mut moved = bench.client.config(SOURCE).await.unwrap().unwrap();
+    for (key, value) in [("database.hostname", "evil.example"), ("database.port", "5433")] {
+        let kept = moved.insert(key.to_owned(), value.to_owned());
+        for (method, body) in [("PUT", json!(moved)), ("PATCH", json!({ key: value }))] {
+            let (status, _, refused) = bench.ask(method, &path, Some(&body.to_string())).await;
+            let words = refused["message"].as_str().unwrap();
+            assert!(status == 400 && words.starts_with("database.password is ****"), "{method} {status} {words}");
+            assert!(words.contains(&format!("and {key} changes")) && !words.contains("hunter2"), "{words}");
+        }
+        match kept {
+            Some(kept) => drop(moved.insert(key.to_owned(), kept)),
+            None => drop(moved.remove(key)),
+        }
+    }
+    assert_eq!(bench.around.topics.records(), before);
+    // Given anew, it may go anywhere.
+    let body = json!({ "database.hostname": "other", "database.password": "hunter3" });
+    assert_eq!(bench.ask("PATCH", &path, Some(&body.to_string())).await.0, 200);
+    assert_eq!(bench.around.topics.registry().get(SOURCE).unwrap().config["database.password"], "hunter3");
+    bench.stop().await;
+}
+
+/// What holds a configuration can be printed.
+#[test]
+fn no_secret_in_clear_is_printed() {
+    let config = source();
+    let task = TaskInfo { id: TaskId { connector: SOURCE.to_owned(), task: 0 }, config: config.clone() };
+    let made = NewConnector { name: SOURCE.to_owned(), config: config.clone(), initial_state: None };
+    let info = ConnectorInfo {
+        name: SOURCE.to_owned(),
+        config: config.clone(),
+        tasks: Vec::new(),
+        kind: ConnectorKind::Source,
+    };
+    let connector = ConfigRecord::Connector { connector: SOURCE.to_owned(), config: Some(config.clone()) };
+    let tasks = ConfigRecord::Task { connector: SOURCE.to_owned(), task: 0, config: config.clone() };
+    let mut registry = Registry::default();
+    registry.apply(&connector);
+    registry.apply(&tasks);
+    let waiting = format!("{registry:?}");
+    registry.apply(&ConfigRecord::Commit { connector: SOURCE.to_owned(), tasks: 1 });
+    let item = FeedItem::Config { offset: 0, record: tasks };
+    let typed = SourceConfig::from_map(&config).unwrap();
+    for text in [
+        format!("{task:?} {made:?} {info:?} {connector:?}"),
+        waiting,
+        format!("{registry:?}"),
+        format!("{item:?}"),
+        format!("{typed:?}"),
+    ] {
+        assert!(text.contains(SOURCE) && !text.contains("hunter2"), "{text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -120,3 +120,33 @@ async fn a_configuration_that_would_not_run_is_refused_with_all_its_errors() {
     assert!(status == 400 && words(&answer).starts_with("Included connector type io.debezium"), "{answer}");
     bench.stop().await;
 }
+
+/// A page in a browser may send a body with any type but JSON, or without one, to every address that it likes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_says_that_it_is_json_and_a_request_comes_from_no_other_page() {
+    let bench = Bench::owner().await;
+    let body = json!({ "name": SINK, "config": sink() }).to_string();
+    let post = async |headers: &[(&str, &str)]| {
+        let mut request = bench.http.post(format!("{}/connectors", bench.base)).body(body.clone());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let json = ("content-type", "Application/JSON; charset=utf-8");
+    for (headers, status, part) in [
+        (vec![], 415, "HTTP 415 Unsupported Media Type"),
+        (vec![("content-type", "text/plain")], 415, "415"),
+        (vec![("content-type", "application/jsonx")], 415, "415"),
+        (vec![json, ("origin", "http://evil.example")], 403, "run.hosts"),
+        (vec![json, ("origin", "null")], 403, "another page's"),
+        (vec![json, ("host", "evil.example:8083")], 403, "is no name of this worker"),
+    ] {
+        let (found, words) = post(&headers).await;
+        assert!(found == status && words.contains(part), "{headers:?}: {found} {words}");
+    }
+    assert_eq!(bench.around.topics.records(), []);
+    assert_eq!(post(&[json, ("origin", "http://localhost:8083"), ("host", "localhost:8083")]).await.0, 201);
+    bench.stop().await;
+}

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::keys;
 use crate::requests::{self, Request};
-use crate::side::{Answer, NAME, Side, config, reference};
+use crate::side::{Answer, NAME, Side, allowed_secrets, config, reference};
 
 /// Where they differ.
 #[derive(Default)]
@@ -92,6 +92,7 @@ async fn the_same_requests_get_the_same_answers() {
     stage.sql("INSERT INTO users (name) VALUES ('one'), ('two')").await;
     "native".clone_into(&mut stage.settings.prefix);
     stage.settings.tables = vec!["users".to_owned()];
+    stage.settings.more.push(allowed_secrets(&stage));
     let mut worker = Worker::start(&stage.servers, &stage.settings, "native").unwrap();
     worker.flows(PATIENCE).await.unwrap();
     let mut theirs = reference(&stage, "reference", None).await;

@@ -140,6 +140,12 @@ pub(crate) fn config(stage: &Stage) -> Value {
     })
 }
 
+/// The setting that lets a native worker resolve the reference in [`config`].
+pub(crate) fn allowed_secrets(stage: &Stage) -> (String, String) {
+    let folder = stage.root.path().display();
+    ("run.config_providers.file.allowed_paths".to_owned(), format!("[\"{folder}\"]"))
+}
+
 /// A real worker of a group of its own.
 pub(crate) async fn reference(stage: &Stage, name: &str, port: Option<u16>) -> ConnectWorker {
     let mut options = ConnectOptions::new(stage.servers.stack.kafka().bootstrap(), name);

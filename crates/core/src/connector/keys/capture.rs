@@ -252,7 +252,7 @@ pub(super) const ADVANCED: &[ConfigKey] = &[
     key("max.queue.size", T::Int, I::Medium, W::Short, "Change event buffer size", "The most rows that wait in the JVM connector. The native worker bounds bytes.").default("8192").ignored(),
     key("max.batch.size", T::Int, I::Medium, W::Short, "Change event batch size", "The most rows handed on at once.").default("2048").read(),
     key("poll.interval.ms", T::Long, I::Medium, W::Short, "Poll interval (ms)", "How long the JVM connector waits for rows. The native worker is woken by them.").default("500").ignored(),
-    key("max.queue.size.in.bytes", T::Long, I::Medium, W::Long, "Change event buffer size in bytes", "The most bytes that wait for Kafka; 0 for 16 MiB.").default("0").read(),
+    key("max.queue.size.in.bytes", T::Long, I::Medium, W::Long, "Change event buffer size in bytes", "The most bytes that wait for Kafka, 1048576 to 1073741824; 0 for 16 MiB.").default("0").read(),
     key("event.processing.failure.handling.mode", T::String, I::Medium, W::Short, "Event deserialization failure handling", "What the JVM connector does with an event that it cannot read.").default("fail").ignored(),
     key("errors.max.retries", T::Int, I::Low, W::Medium, "The maximum number of retries", "How often the JVM connector tries again after an error that may pass.").default("-1").ignored(),
     key("internal.log.position.check.enable", T::Boolean, I::Medium, W::Medium, "Enable/Disable log position check", "Whether the JVM connector checks at its start that the log still holds its position. The native worker always does.").default("true").ignored(),
@@ -281,7 +281,7 @@ pub(super) const ADVANCED: &[ConfigKey] = &[
 
 /// What happens while nothing changes.
 pub(super) const HEARTBEAT: &[ConfigKey] = &[
-    key("heartbeat.interval.ms", T::Int, I::Medium, W::Medium, "Connector heartbeat interval (milli-seconds)", "How often progress is stored while nothing changes; 0 for 10 s. A task without progress for twice as long is FAILED.").default("0").read(),
+    key("heartbeat.interval.ms", T::Int, I::Medium, W::Medium, "Connector heartbeat interval (milli-seconds)", "How often progress is stored while nothing changes, 100 to 3600000; 0 for 10 s. A task without progress for twice as long is FAILED.").default("0").read(),
     key("heartbeat.topics.prefix", T::String, I::Low, W::Medium, "A prefix used for naming of heartbeat topics", "Older name of topic.heartbeat.prefix.").default("__debezium-heartbeat").ignored(),
     key("signal.poll.interval.ms", T::Long, I::Medium, W::Short, "Signal processor poll interval", "How often channels are asked for signals.").default("5000").ignored(),
     key("heartbeat.action.query", T::String, I::Low, W::Medium, "An optional query to execute with every heartbeat", "Statement that the JVM connector runs with each heartbeat. The native worker needs none: it stores keepalive positions.").ignored(),
