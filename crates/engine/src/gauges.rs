@@ -55,8 +55,8 @@ pub struct CaptureGauges {
     pub received_lsn: Gauge,
     /// When the last log transaction was committed, in microseconds since 1970-01-01 UTC; 0 before the first.
     pub committed_at_us: Gauge,
-    /// The commit time, in PostgreSQL, of the last transaction in the log, in microseconds since 1970-01-01 UTC.
-    pub source_time_us: Gauge,
+    /// From the commit in PostgreSQL to the commit in the log, of the last log transaction with rows, in microseconds.
+    pub delay_us: Gauge,
 }
 
 /// What a delivery shows of itself.
@@ -78,6 +78,8 @@ pub struct DeliverGauges {
     pub unwritten: Gauge,
     /// When the first record not yet written was read, in microseconds since 1970-01-01 UTC; 0 without one.
     pub unwritten_since_us: Gauge,
+    /// The log's timestamp of the oldest record not yet written, in milliseconds since 1970-01-01 UTC; 0 without one.
+    pub unwritten_time_ms: Gauge,
     /// When the log last answered a poll, in microseconds since 1970-01-01 UTC; 0 before the first.
     pub polled_at_us: Gauge,
     /// Where the chains end: the sum of the partitions' next offsets.

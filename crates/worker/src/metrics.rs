@@ -65,11 +65,10 @@ impl Page {
         let confirmed = gauges.confirmed_lsn.get();
         self.put("datapipe_source_confirmed_lsn", "confirmed position, in bytes of WAL", confirmed)?;
         self.put("datapipe_source_received_lsn", "received position, in bytes of WAL", gauges.received_lsn.get())?;
-        let (source_us, committed_us) = (gauges.source_time_us.get(), gauges.committed_at_us.get());
-        self.put("datapipe_source_committed_timestamp_ms", "time of the last Kafka commit", committed_us / 1000)?;
-        let behind_ms = if source_us == 0 { 0 } else { (committed_us - source_us).max(0) / 1000 };
-        let help = "from the last transaction's commit in PostgreSQL to the last Kafka commit";
-        self.put("datapipe_source_delay_ms", help, behind_ms)?;
+        let committed_ms = gauges.committed_at_us.get() / 1000;
+        self.put("datapipe_source_committed_timestamp_ms", "time of the last Kafka commit", committed_ms)?;
+        let help = "from PostgreSQL's commit to Kafka's, of the last Kafka transaction with rows";
+        self.put("datapipe_source_delay_ms", help, gauges.delay_us.get() / 1000)?;
         if let (Some(end), true) = (seen.server_lsn, confirmed > 0) {
             let lag = signed(end).saturating_sub(confirmed).max(0);
             self.put("datapipe_source_lag_bytes", "WAL from the confirmed position to the server's end", lag)?;
@@ -89,9 +88,10 @@ impl Page {
         self.put("datapipe_sink_skipped_total", "tombstones left out", signed(gauges.skipped.get()))?;
         self.put("datapipe_sink_dead_letters_total", "records dead-lettered", signed(gauges.dead_letters.get()))?;
         self.put("datapipe_sink_unwritten_records", "records read, not in an object yet", gauges.unwritten.get())?;
-        let since = gauges.unwritten_since_us.get();
-        let age_ms = if since == 0 { 0 } else { (now_us - since).max(0) / 1000 };
-        self.put("datapipe_sink_oldest_unwritten_ms", "age of the oldest record not in an object yet", age_ms)?;
+        let oldest_ms = gauges.unwritten_time_ms.get();
+        let age_ms = if oldest_ms == 0 { 0 } else { (now_us / 1000 - oldest_ms).max(0) };
+        let help = "age by its timestamp of the oldest record read and not in an object yet";
+        self.put("datapipe_sink_oldest_unwritten_ms", help, age_ms)?;
         let next = gauges.next_offset.get();
         self.put("datapipe_sink_next_offset", "where the chain of objects ends", next)?;
         if let Some(end) = seen.log_end {

@@ -143,8 +143,11 @@ impl Writer<'_> {
         self.gauges.bytes.add(sums.bytes as u64);
         self.gauges.dead_letters.add(sums.dead_letters);
         self.gauges.commits.add(1);
-        self.gauges.committed_at_us.set(self.clock.now_us());
-        self.gauges.source_time_us.set(progress.last.time_us);
+        let now_us = self.clock.now_us();
+        self.gauges.committed_at_us.set(now_us);
+        if sums.rows > 0 {
+            self.gauges.delay_us.set((now_us - progress.last.time_us).max(0));
+        }
         self.gauges.confirmed_lsn.set(progress.confirmable.0.cast_signed());
         self.committed_at = Instant::now();
         Ok(())

@@ -17,7 +17,8 @@ impl Capture<'_> {
         self.start(&progress).await?;
         let mut cursor = Cursor::new(progress);
         let mut events = Vec::new();
-        self.gauges.committed_at_us.set(self.clock.now_us());
+        // The first heartbeat comes at once: only a commit shows that rows could flow.
+        self.commit_at(&mut cursor).await?;
         loop {
             events.clear();
             self.source.next(WAIT.min(self.settings.heartbeat), &mut events).await?;

@@ -60,6 +60,11 @@ impl Chain {
         self.since_us
     }
 
+    /// The log's timestamp of the oldest record in the open object.
+    pub(super) fn oldest_ms(&self) -> Option<i64> {
+        self.open.as_ref().map(OpenObject::oldest_ms)
+    }
+
     /// How long the open object has been open.
     pub(super) fn age(&self) -> Option<Duration> {
         self.opened_at.map(|at| at.elapsed())

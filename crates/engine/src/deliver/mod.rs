@@ -161,6 +161,8 @@ impl Delivery<'_> {
         self.gauges.unwritten.set(unwritten.cast_signed());
         let since = self.chains.iter().filter_map(Chain::since_us).min();
         self.gauges.unwritten_since_us.set(since.unwrap_or(0));
+        let oldest_ms = self.chains.iter().filter_map(Chain::oldest_ms).min();
+        self.gauges.unwritten_time_ms.set(oldest_ms.unwrap_or(0));
         self.gauges.next_offset.set(self.chains.iter().map(Chain::next).sum());
     }
 }

@@ -69,6 +69,10 @@ impl OpenObject {
         self.filling.rows
     }
 
+    pub(super) fn oldest_ms(&self) -> i64 {
+        self.meta.time_min_ms
+    }
+
     pub(super) fn add(&mut self, record: &ReadRecord<'_>, line: &[u8]) -> io::Result<()> {
         self.spool.line(line)?;
         self.filling.rows += 1;

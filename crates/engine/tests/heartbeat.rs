@@ -1,0 +1,210 @@
+//! What a capture shows of itself: that it is alive, by what it has committed, and its delay, by the rows among that.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use datapipe_core::change::{Action, Begin, Cell, Change, Column, Event, Relation, ReplicaIdentity, Tuple, push_cell};
+use datapipe_core::envelope::EnvelopeSettings;
+use datapipe_core::lsn::{Lsn, Position};
+use datapipe_core::port::PortError;
+use datapipe_core::port::clock::Clock;
+use datapipe_core::port::log::{Committed, Record, Sent, TransactionalLog};
+use datapipe_core::port::source::{ChangeSource, Fingerprint, KeyBound, SlotState, SourceState};
+use datapipe_core::progress::{LastChange, Progress};
+use datapipe_core::transform::Transforms;
+use datapipe_core::value::{ColumnType, Modes};
+use datapipe_engine::capture::{self, CaptureSettings, Diverted, SnapshotMode};
+use datapipe_engine::gauges::CaptureGauges;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+const START_US: i64 = 1_000_000_000;
+/// When the only row is committed, and how long its way takes.
+const ROW_AT: Duration = Duration::from_secs(15);
+const WAY: Duration = Duration::from_secs(3);
+
+/// The wall clock, in step with the virtual time.
+#[derive(Clone, Copy)]
+struct Wall(Instant);
+
+impl Clock for Wall {
+    fn now_us(&self) -> i64 {
+        START_US + i64::try_from(self.0.elapsed().as_micros()).unwrap()
+    }
+}
+
+fn fingerprint() -> Fingerprint {
+    let text = || "x".to_owned();
+    Fingerprint { system_id: text(), database: text(), slot: text(), publication: text() }
+}
+
+fn relation() -> Arc<Relation> {
+    Arc::new(Relation {
+        schema: "public".to_owned(),
+        name: "users".to_owned(),
+        columns: vec![Column { name: "id".to_owned(), kind: ColumnType::Int4, nullable: false }],
+        key: vec![0],
+        identity: ReplicaIdentity::Default,
+    })
+}
+
+/// A server that has one row to send, and is idle before and after it.
+struct Idle {
+    begun: Instant,
+    sent: bool,
+}
+
+#[async_trait]
+impl ChangeSource for Idle {
+    async fn inspect(&mut self) -> Result<SourceState, PortError> {
+        let slot = SlotState { confirmed: Lsn(100), lost: false, retained_bytes: 0 };
+        let (fingerprint, relation) = (fingerprint(), relation());
+        Ok(SourceState { fingerprint, timeline: 1, forked_at: None, slot: Some(slot), relation })
+    }
+
+    async fn create_slot(&mut self) -> Result<Lsn, PortError> {
+        panic!("it is there")
+    }
+
+    async fn open_snapshot(&mut self) -> Result<Lsn, PortError> {
+        panic!("nothing is to be read")
+    }
+
+    async fn read_rows(&mut self, _: Option<&KeyBound>, _: &mut Vec<Tuple>) -> Result<Arc<Relation>, PortError> {
+        panic!("nothing is to be read")
+    }
+
+    async fn start(&mut self, _: Lsn) -> Result<Lsn, PortError> {
+        Ok(Lsn(100))
+    }
+
+    async fn next(&mut self, wait: Duration, events: &mut Vec<Event>) -> Result<(), PortError> {
+        tokio::time::sleep(wait).await;
+        if !self.sent && self.begun.elapsed() >= ROW_AT + WAY {
+            self.sent = true;
+            let commit_time_us = START_US + i64::try_from(ROW_AT.as_micros()).unwrap();
+            events.push(Event::Begin(Begin { commit: Lsn(200), xid: 7, commit_time_us }));
+            let mut bytes = 1u16.to_be_bytes().to_vec();
+            push_cell(&mut bytes, Cell::Text(b"1"));
+            let action = Action::Insert(Tuple::parse(&Bytes::from(bytes)).unwrap().0);
+            events.push(Event::Change(Change { relation: relation(), lsn: Lsn(150), action }));
+            events.push(Event::Commit { end: Lsn(210) });
+        }
+        let position = Lsn(if self.sent { 210 } else { 100 });
+        events.push(Event::Keepalive { position, urgent: false });
+        Ok(())
+    }
+
+    fn ready(&self) -> bool {
+        false
+    }
+
+    fn confirm(&mut self, _: Lsn) {}
+
+    async fn stop(&mut self) -> Result<(), PortError> {
+        Ok(())
+    }
+}
+
+/// A log that holds progress, and takes more or never answers.
+struct Log {
+    answers: bool,
+}
+
+#[async_trait]
+impl TransactionalLog for Log {
+    async fn claim(&mut self) -> Result<Option<Bytes>, PortError> {
+        let progress = Progress {
+            fingerprint: fingerprint(),
+            timeline: 1,
+            position: Position::at(Lsn(100)),
+            confirmable: Lsn(100),
+            snapshot: None,
+            last: LastChange { lsn: Lsn(90), lsn_commit: Lsn(90), xid: 6, time_us: 1 },
+        };
+        Ok(Some(progress.to_offset_value().into()))
+    }
+
+    fn send(&mut self, _: Record<'_>) -> Result<Sent, PortError> {
+        Ok(Sent::Queued)
+    }
+
+    async fn room(&mut self) -> Result<(), PortError> {
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<Committed, PortError> {
+        if self.answers { Ok(Committed::Yes) } else { std::future::pending().await }
+    }
+}
+
+fn settings() -> CaptureSettings {
+    CaptureSettings {
+        envelope: EnvelopeSettings {
+            version: "test".to_owned(),
+            server_name: "cdc".to_owned(),
+            database: "shop".to_owned(),
+            data_topic: "cdc.public.users".to_owned(),
+            tombstones_on_delete: true,
+            modes: Modes::PLAN,
+        },
+        transforms: Transforms::default(),
+        dead_letter_topic: None,
+        offsets_topic: "connect-offsets-users".to_owned(),
+        offsets_key: b"key".to_vec(),
+        truncates: true,
+        snapshot: SnapshotMode::NoData,
+        keyless_snapshot: false,
+        heartbeat: Duration::from_secs(10),
+        transaction_age_max: Duration::from_secs(2),
+        transaction_bytes_max: usize::MAX,
+        transaction_records_max: usize::MAX,
+    }
+}
+
+/// Runs for a while, and returns what it has shown at each of these moments.
+async fn shown(answers: bool, at_s: &[u64]) -> Vec<(i64, i64, u64)> {
+    let wall = Wall(Instant::now());
+    let gauges = CaptureGauges::default();
+    let (mut source, mut log) = (Idle { begun: wall.0, sent: false }, Log { answers });
+    let (settings, stop, mut diverted) = (settings(), CancellationToken::new(), Diverted::default());
+    let run = capture::run(&mut source, &mut log, &settings, &wall, &gauges, &mut diverted, &stop);
+    let look = async {
+        let mut shown = Vec::new();
+        for second in at_s {
+            tokio::time::sleep_until(wall.0 + Duration::from_secs(*second)).await;
+            let alive_us = gauges.committed_at_us.get();
+            shown.push((
+                (alive_us - START_US).max(-1).div_euclid(1_000_000),
+                gauges.delay_us.get(),
+                gauges.commits.get(),
+            ));
+        }
+        shown
+    };
+    tokio::select! {
+        ended = run => panic!("it ended: {ended:?}"),
+        shown = look => shown,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_begins_with_a_heartbeat_and_nothing_is_alive_without_a_commit() {
+    let alive = shown(true, &[1, 9]).await;
+    assert_eq!(alive.iter().map(|(alive_s, ..)| *alive_s).collect::<Vec<_>>(), [0, 0], "{alive:?}");
+    assert_eq!(alive[0].2, 1, "{alive:?}");
+    let stuck = shown(false, &[1, 9]).await;
+    assert!(stuck.iter().all(|(alive_s, _, commits)| (*alive_s, *commits) == (-1, 0)), "{stuck:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_delay_is_that_of_rows_however_long_nothing_comes_after_them() {
+    let shown = shown(true, &[14, 19, 60]).await;
+    assert_eq!(shown[0].1, 0, "{shown:?}");
+    let delay_us = shown[1].1;
+    assert!((3_000_000..3_500_000).contains(&delay_us), "{shown:?}");
+    assert!(shown[2].1 == delay_us && shown[2].0 > 45, "heartbeats went on: {shown:?}");
+}
