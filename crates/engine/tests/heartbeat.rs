@@ -14,9 +14,10 @@ use datapipe_core::port::clock::Clock;
 use datapipe_core::port::log::{Committed, Record, Sent, TransactionalLog};
 use datapipe_core::port::source::{ChangeSource, Fingerprint, KeyBound, SlotState, SourceState};
 use datapipe_core::progress::{LastChange, Progress};
+use datapipe_core::table::SnapshotMode;
 use datapipe_core::transform::Transforms;
 use datapipe_core::value::{ColumnType, Modes};
-use datapipe_engine::capture::{self, CaptureSettings, Diverted, SnapshotMode};
+use datapipe_engine::capture::{self, CaptureSettings, Carried};
 use datapipe_engine::gauges::CaptureGauges;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -170,8 +171,8 @@ async fn shown(answers: bool, at_s: &[u64]) -> Vec<(i64, i64, u64)> {
     let wall = Wall(Instant::now());
     let gauges = CaptureGauges::default();
     let (mut source, mut log) = (Idle { begun: wall.0, sent: false }, Log { answers });
-    let (settings, stop, mut diverted) = (settings(), CancellationToken::new(), Diverted::default());
-    let run = capture::run(&mut source, &mut log, &settings, &wall, &gauges, &mut diverted, &stop);
+    let (settings, stop, mut carried) = (settings(), CancellationToken::new(), Carried::default());
+    let run = capture::run(&mut source, &mut log, &settings, &wall, &gauges, &mut carried, &stop);
     let look = async {
         let mut shown = Vec::new();
         for second in at_s {
