@@ -76,6 +76,18 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 pub(crate) struct StartArguments {
     #[command(flatten)]
     pub(crate) selection: Selection,
+    /// How log lines are written
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
 }
 
 /// `datapipe-run demo`

@@ -7,17 +7,21 @@ use datapipe_boot::telemetry::Format;
 use datapipe_boot::{Exit, report, signals, telemetry};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{DemoArguments, StartArguments};
+use crate::cli::{DemoArguments, LogFormat, StartArguments};
 use crate::demo::{self, DemoError, DemoOptions};
 use crate::start::{self, StartError};
 
 pub(crate) fn start(arguments: &StartArguments) -> Exit {
+    let format = match arguments.log_format {
+        LogFormat::Text => Format::Text,
+        LogFormat::Json => Format::Json,
+    };
     with_runtime(async |stop| {
         let plan = match crate::planned(&arguments.selection) {
             Ok(plan) => plan,
             Err(problems) => return crate::refuse(&problems),
         };
-        let levels = match telemetry::init(Format::Text) {
+        let levels = match telemetry::init(format) {
             Ok(levels) => Arc::new(levels),
             Err(error) => {
                 report::print(&report::error(&error));

@@ -163,6 +163,13 @@ async fn ensure(plan: &Plan, kafka: &KafkaConfig) -> Result<(), StartError> {
         let topics::TopicDifference { topic, what, wanted, found, hint } = difference;
         tracing::warn!(topic, what, wanted, found, "topic differs from the plan; {hint}");
     }
+    for topics::UnseenTopic { topic, wanted, hint } in &report.unseen {
+        tracing::warn!(
+            topic,
+            wanted,
+            "this user may not look at the topic's configurations, so they were not compared; {hint}"
+        );
+    }
     for pipeline in &plan.tables {
         if let Some(config) = source_of(pipeline)
             && ensure_publication(&source_spec(&config, &plan.run.config_providers)?).await?

@@ -126,6 +126,17 @@ const CASES: &[Case] = &[
     flags("an unknown connector", &["--set", "tables.orders.connectors=[sauce]"]),
     flags("no connectors", &["--set", "tables.orders.connectors=[]"]),
     flags("a host name to listen on", &["--set", "run.listen=localhost"]),
+    flags(
+        "hosts and paths that are none",
+        &[
+            "--set",
+            "run.hosts=[\"http://cdc.example.org\"]",
+            "--set",
+            "run.config_providers.env.allowlist_pattern=PG(",
+            "--set",
+            "run.config_providers.dir.allowed_paths=[\"secrets\"]",
+        ],
+    ),
     flags("an endless stop", &["--set", "run.drain_timeout=2h"]),
     // Files, environment, command line.
     file("no TOML", "!region = \n"),

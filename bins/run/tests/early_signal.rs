@@ -14,9 +14,9 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How long anything may take; the servers alone would be waited for longer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn start(folder: &Path) -> Child {
+fn start(folder: &Path, format: &str) -> Child {
     Command::new(env!("CARGO_BIN_EXE_datapipe-run"))
-        .args(["start", "--config", "datapipe.toml"])
+        .args(["start", "--config", "datapipe.toml", "--log-format", format])
         .current_dir(folder)
         .envs([("PGPASSWORD", "x"), ("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x")])
         .stdin(Stdio::null())
@@ -53,10 +53,12 @@ fn send(child: &Child, signal: Signal) {
     kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), signal).unwrap();
 }
 
-fn ends_well(mut child: Child) {
+fn ends_well(mut child: Child) -> String {
     until("the end", || child.try_wait().unwrap().is_some());
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}\n{words}", output.status);
+    words
 }
 
 /// The settings are a pipe that nobody has written to yet, so the signal comes while they are being read.
@@ -67,7 +69,7 @@ fn a_signal_before_the_settings_are_read_ends_in_order() {
         let pipe = folder.path().join("datapipe.toml");
         mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut child = start(folder.path());
+        let mut child = start(folder.path(), "text");
         until("the handler", || catches(child.id(), signal));
         send(&child, signal);
         // The handler only takes note of it.
@@ -80,12 +82,18 @@ fn a_signal_before_the_settings_are_read_ends_in_order() {
 
 #[test]
 fn a_signal_while_servers_are_looked_at_ends_in_order() {
-    let folder = tempfile::tempdir().unwrap();
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    fs::write(folder.path().join("datapipe.toml"), settings(&silent)).unwrap();
-    let child = start(folder.path());
-    let connection = silent.accept().unwrap();
-    send(&child, Signal::TERM);
-    ends_well(child);
-    drop(connection);
+    for format in ["text", "json"] {
+        let folder = tempfile::tempdir().unwrap();
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        fs::write(folder.path().join("datapipe.toml"), settings(&silent)).unwrap();
+        let child = start(folder.path(), format);
+        let connection = silent.accept().unwrap();
+        send(&child, Signal::TERM);
+        let words = ends_well(child);
+        drop(connection);
+        assert!(words.contains("stopped before the pipelines were started"), "{words}");
+        let json = words.lines().map(serde_json::from_str::<serde_json::Value>);
+        let objects = json.filter(|line| line.as_ref().is_ok_and(|line| line["fields"]["message"].is_string())).count();
+        assert_eq!(objects, if format == "json" { words.lines().count() } else { 0 }, "{words}");
+    }
 }

@@ -8,9 +8,7 @@ use std::process::{ExitCode, Termination};
 /// |---|---|---|
 /// | 0 | [`Exit::Healthy`] | done, or stopped in order by a signal; nothing to report |
 /// | 1 | [`Exit::Failed`] | done or broken off, and something is wrong: rows differ, a pipeline failed |
-/// | 2 | [`Exit::Changes`] | changes are pending, or there are warnings and it was asked to count them |
 /// | 64 | [`Exit::Usage`] | the command line is wrong |
-/// | 65 | [`Exit::Data`] | data that was read is not what it should be |
 /// | 69 | [`Exit::Unavailable`] | a server that is needed does not answer, or a program is missing |
 /// | 70 | [`Exit::Internal`] | datapipe broke a rule of its own: a defect |
 /// | 78 | [`Exit::Config`] | settings or declarations are wrong; nothing was started |
@@ -24,12 +22,8 @@ pub enum Exit {
     Healthy,
     /// Something is wrong.
     Failed,
-    /// Changes are pending.
-    Changes,
     /// The command line is wrong.
     Usage,
-    /// Data is wrong.
-    Data,
     /// A server or program is missing.
     Unavailable,
     /// A defect.
@@ -46,9 +40,7 @@ impl Exit {
         match self {
             Self::Healthy => 0,
             Self::Failed => 1,
-            Self::Changes => 2,
             Self::Usage => 64,
-            Self::Data => 65,
             Self::Unavailable => 69,
             Self::Internal => 70,
             Self::Config => 78,

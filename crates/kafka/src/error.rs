@@ -101,11 +101,7 @@ const fn meaning(code: RDKafkaErrorCode) -> (ErrorKind, Option<&'static str>) {
                 "a worker of another kind is a member of this group: stop it first, the group is free when its last member has left",
             ),
         ),
-        Code::InvalidTopic
-        | Code::InvalidConfig
-        | Code::PolicyViolation
-        | Code::InvalidReplicationFactor
-        | Code::InvalidPartitions => (ErrorKind::Refused, None),
+        code if refusal_of_a_topic(code).is_some() => (ErrorKind::Refused, refusal_of_a_topic(code)),
         Code::UnsupportedVersion => {
             (ErrorKind::Refused, Some("the broker is too old: Apache Kafka 3.0 or later is needed"))
         }
@@ -113,6 +109,25 @@ const fn meaning(code: RDKafkaErrorCode) -> (ErrorKind, Option<&'static str>) {
             (ErrorKind::Retry, Some("check that the bootstrap servers are right and that the brokers can be reached"))
         }
         _ => (ErrorKind::Retry, None),
+    }
+}
+
+/// What to do about a topic that the broker does not make.
+const fn refusal_of_a_topic(code: RDKafkaErrorCode) -> Option<&'static str> {
+    use RDKafkaErrorCode as Code;
+    match code {
+        Code::InvalidTopic => Some(
+            "set topic.prefix such that the topic's name has letters, digits, dots, dashes and underscores only, 249 at most",
+        ),
+        Code::InvalidConfig => Some(
+            "the broker's log names the configuration that it refuses: create the topic yourself with one that it takes",
+        ),
+        Code::PolicyViolation => Some(
+            "the broker's create.topic.policy.class.name forbids this: ask whoever runs it, or create the topic yourself as it demands",
+        ),
+        Code::InvalidReplicationFactor => Some("set kafka.replication_factor to no more than the number of brokers"),
+        Code::InvalidPartitions => Some("set topic.partitions to what the broker allows, 1 at least"),
+        _ => None,
     }
 }
 
@@ -144,6 +159,23 @@ mod tests {
         let error = port_error("asking the cluster", &error);
         assert_eq!(error.kind(), ErrorKind::Refused);
         assert!(error.next_step().unwrap().contains("sasl.mechanisms"), "{}", error.report());
+    }
+
+    #[test]
+    fn whatever_is_refused_has_a_next_step() {
+        for code in [
+            RDKafkaErrorCode::InvalidTopic,
+            RDKafkaErrorCode::InvalidConfig,
+            RDKafkaErrorCode::PolicyViolation,
+            RDKafkaErrorCode::InvalidReplicationFactor,
+            RDKafkaErrorCode::InvalidPartitions,
+            RDKafkaErrorCode::UnsupportedVersion,
+            RDKafkaErrorCode::InvalidTransactionTimeout,
+            RDKafkaErrorCode::ClusterAuthorizationFailed,
+        ] {
+            let error = code_error("creating topic t", code);
+            assert_eq!((error.kind(), error.next_step().is_some()), (ErrorKind::Refused, true), "{}", error.report());
+        }
     }
 
     #[test]

@@ -54,6 +54,19 @@ pub struct TopicReport {
     pub existing: Vec<String>,
     /// Existing topics that differ from what they should be, where it may be on purpose.
     pub differing: Vec<TopicDifference>,
+    /// Existing topics whose configurations this user may not see, so that they were not compared.
+    pub unseen: Vec<UnseenTopic>,
+}
+
+/// A topic whose configurations could not be compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnseenTopic {
+    /// The topic.
+    pub topic: String,
+    /// What it should have: `cleanup.policy=compact`.
+    pub wanted: String,
+    /// What to do.
+    pub hint: String,
 }
 
 /// One difference between an existing topic and what it should be.
@@ -74,7 +87,8 @@ pub struct TopicDifference {
 /// Creates the topics that are missing, and compares those that exist.
 ///
 /// A topic whose `cleanup.policy` would lose records that datapipe needs, or one with too many partitions for its
-/// use as a single log (wanted 1), is refused; every other difference is reported and left alone.
+/// use as a single log (wanted 1), is refused; every other difference is reported and left alone. So is a topic whose
+/// configurations this user may not see.
 pub async fn ensure(config: &KafkaConfig, specs: &[TopicSpec]) -> Result<TopicReport, PortError> {
     let attempt = || format!("ensuring {} topics", specs.len());
     let admin: Background<AdminClient<DefaultClientContext>> =
@@ -94,7 +108,7 @@ pub async fn ensure(config: &KafkaConfig, specs: &[TopicSpec]) -> Result<TopicRe
     let existing: Vec<&TopicSpec> = specs.iter().filter(|spec| report.existing.contains(&spec.name)).collect();
     if !existing.is_empty() {
         let partitions = partition_counts(config, &existing).await?;
-        let configs = describe(&admin, &existing, &options).await?;
+        let configs = seen(&existing, describe(&admin, &existing, &options).await?, &mut report.unseen)?;
         for ((spec, partitions), found) in existing.iter().zip(partitions).zip(&configs) {
             compare(spec, partitions, found.as_ref(), &mut report.differing);
         }
@@ -143,14 +157,36 @@ async fn describe(
     admin: &AdminClient<DefaultClientContext>,
     specs: &[&TopicSpec],
     options: &AdminOptions,
-) -> Result<Vec<Option<ConfigResource>>, PortError> {
+) -> Result<Vec<Result<ConfigResource, RDKafkaErrorCode>>, PortError> {
     let resources: Vec<ResourceSpecifier<'_>> = specs.iter().map(|spec| ResourceSpecifier::Topic(&spec.name)).collect();
-    let found = admin
-        .describe_configs(&resources, options)
-        .await
-        .map_err(|error| port_error("describing the configuration of topics", &error))?;
-    // A right that is missing makes the comparison incomplete, not the topic unusable.
-    Ok(found.into_iter().map(Result::ok).collect())
+    let found = admin.describe_configs(&resources, options).await;
+    found.map_err(|error| port_error("describing the configuration of topics", &error))
+}
+
+/// A right that is missing makes the comparison incomplete, not the topic unusable: it is reported. Anything else that
+/// went wrong is an error.
+fn seen<T>(
+    specs: &[&TopicSpec],
+    found: Vec<Result<T, RDKafkaErrorCode>>,
+    unseen: &mut Vec<UnseenTopic>,
+) -> Result<Vec<Option<T>>, PortError> {
+    let look = |(spec, found): (&&TopicSpec, Result<T, RDKafkaErrorCode>)| {
+        let name = &spec.name;
+        match found {
+            Ok(found) => Ok(Some(found)),
+            Err(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                let pairs: Vec<_> = spec.configs.iter().map(|(key, value)| format!("{key}={value}")).collect();
+                let hint = format!(
+                    "grant the right to look: kafka-acls.sh --add --allow-principal User:.. --operation DescribeConfigs \
+                     --topic {name}"
+                );
+                unseen.push(UnseenTopic { topic: name.clone(), wanted: pairs.join(", "), hint });
+                Ok(None)
+            }
+            Err(code) => Err(code_error(format!("describing the configuration of topic {name}"), code)),
+        }
+    };
+    specs.iter().zip(found).map(look).collect()
 }
 
 fn compare(spec: &TopicSpec, partitions: i32, found: Option<&ConfigResource>, differing: &mut Vec<TopicDifference>) {
@@ -220,6 +256,19 @@ mod tests {
             let error = refuse_dangerous(&specs, &[dangerous]).unwrap_err();
             assert_eq!((error.kind(), error.next_step()), (ErrorKind::Refused, Some("do y")));
         }
+    }
+
+    #[test]
+    fn a_topic_that_may_not_be_looked_at_is_reported_and_other_errors_are_told() {
+        let spec = TopicSpec::compacted("connect-configs-users", 1, 1);
+        let mut unseen = Vec::new();
+        let found = seen::<()>(&[&spec], vec![Err(RDKafkaErrorCode::TopicAuthorizationFailed)], &mut unseen).unwrap();
+        assert_eq!((found, unseen.len()), (vec![None], 1));
+        assert_eq!(unseen[0].wanted, "cleanup.policy=compact");
+        let right = "--operation DescribeConfigs --topic connect-configs-users";
+        assert!(unseen[0].hint.contains(right), "{}", unseen[0].hint);
+        let error = seen::<()>(&[&spec], vec![Err(RDKafkaErrorCode::RequestTimedOut)], &mut unseen).unwrap_err();
+        assert!(error.report().contains("of topic connect-configs-users"), "{}", error.report());
     }
 
     #[test]
