@@ -4,6 +4,7 @@
 //! Each test has servers of its own; they run one at a time, because each starts PostgreSQL, Kafka and S3.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
+mod again;
 mod duckdb;
 mod early;
 mod rest;
