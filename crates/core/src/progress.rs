@@ -24,6 +24,23 @@ pub struct Progress {
     pub snapshot: Option<SnapshotProgress>,
     /// The last change, for readers of Debezium's fields.
     pub last: LastChange,
+    /// What another kind of worker had sent of the transaction at [`Progress::position`]; none once it is passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handover: Option<Handover>,
+}
+
+/// Where another kind of worker stopped. It numbers changes by LSN alone, and the rows of one COPY share an LSN: so how
+/// many of them were sent is counted in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handover {
+    /// The transaction that it was in, or had just ended.
+    pub xid: u32,
+    /// The last change that it sent.
+    pub lsn: Lsn,
+    /// How many changes at this LSN are in the log.
+    pub changes: u64,
+    /// Of the last of them only a delete is: all of it, or the first half of a changed key.
+    pub deleted: bool,
 }
 
 /// An unfinished snapshot: the rows up to `upper` are in the log as of [`Progress::position`].
@@ -59,7 +76,22 @@ pub enum ProgressError {
     Malformed(#[source] serde_json::Error),
     /// The value lacks our own field: another kind of worker wrote it.
     #[error("the stored offset was written by another kind of worker: it has no field `datapipe`")]
-    Foreign,
+    Foreign(ForeignOffset),
+}
+
+/// An offset that Debezium's PostgreSQL connector wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForeignOffset {
+    /// `lsn`: the last change sent, or the point of the snapshot.
+    pub lsn: Lsn,
+    /// `lsn_commit`: where the last transaction ended that was sent completely.
+    pub lsn_commit: Option<Lsn>,
+    /// `txId`: the transaction of the last change.
+    pub xid: Option<u32>,
+    /// `ts_usec`: the time of the last change, in microseconds since 1970-01-01 UTC.
+    pub time_us: i64,
+    /// A snapshot was begun and not finished.
+    pub in_snapshot: bool,
 }
 
 /// The value of an offset record: Debezium's flat fields, and our whole progress as one JSON text, because Kafka
@@ -67,17 +99,38 @@ pub enum ProgressError {
 #[derive(Serialize, Deserialize)]
 struct OffsetValue {
     lsn: u64,
-    lsn_proc: u64,
-    lsn_commit: u64,
-    #[serde(rename = "txId")]
-    tx_id: u32,
+    #[serde(default)]
+    lsn_proc: Option<u64>,
+    #[serde(default)]
+    lsn_commit: Option<u64>,
+    #[serde(default, rename = "txId")]
+    tx_id: Option<u32>,
+    #[serde(default)]
     ts_usec: i64,
+    /// The kind of snapshot as a text, or true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    snapshot: Option<String>,
+    snapshot: Option<serde_json::Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     snapshot_completed: Option<bool>,
+    /// What `snapshot_completed` was called before Debezium 3.
+    #[serde(default, skip_serializing)]
+    last_snapshot_record: Option<bool>,
     #[serde(default)]
     datapipe: Option<String>,
+}
+
+impl OffsetValue {
+    fn foreign(&self) -> ForeignOffset {
+        let begun = self.snapshot.as_ref().is_some_and(|kind| *kind != serde_json::Value::Bool(false));
+        let done = self.snapshot_completed.or(self.last_snapshot_record) == Some(true);
+        ForeignOffset {
+            lsn: Lsn(self.lsn),
+            lsn_commit: self.lsn_commit.filter(|lsn| *lsn > 0).map(Lsn),
+            xid: self.tx_id,
+            time_us: self.ts_usec,
+            in_snapshot: begun && !done,
+        }
+    }
 }
 
 /// The key of a source connector's offset record, as Kafka Connect's JSON converter without schemas writes it.
@@ -91,12 +144,13 @@ impl Progress {
         let state = serde_json::to_string(self).expect("plain fields serialise");
         let value = OffsetValue {
             lsn: self.last.lsn.0,
-            lsn_proc: self.last.lsn.0,
-            lsn_commit: self.last.lsn_commit.0,
-            tx_id: self.last.xid,
+            lsn_proc: Some(self.last.lsn.0),
+            lsn_commit: Some(self.last.lsn_commit.0),
+            tx_id: Some(self.last.xid),
             ts_usec: self.last.time_us,
-            snapshot: self.snapshot.as_ref().map(|_| "INITIAL".to_owned()),
+            snapshot: self.snapshot.as_ref().map(|_| "INITIAL".into()),
             snapshot_completed: self.snapshot.as_ref().map(|_| false),
+            last_snapshot_record: None,
             datapipe: Some(state),
         };
         serde_json::to_vec(&value).expect("plain fields serialise")
@@ -105,8 +159,8 @@ impl Progress {
     /// Reads an offset record's value.
     pub fn from_offset_value(value: &[u8]) -> Result<Self, ProgressError> {
         let value: OffsetValue = serde_json::from_slice(value).map_err(ProgressError::Malformed)?;
-        let state = value.datapipe.ok_or(ProgressError::Foreign)?;
-        serde_json::from_str(&state).map_err(ProgressError::Malformed)
+        let state = value.datapipe.as_ref().ok_or_else(|| ProgressError::Foreign(value.foreign()))?;
+        serde_json::from_str(state).map_err(ProgressError::Malformed)
     }
 }
 
@@ -127,6 +181,7 @@ mod tests {
             confirmable: Lsn(900),
             snapshot: None,
             last: LastChange { lsn: Lsn(990), lsn_commit: Lsn(900), xid: 7, time_us: 5 },
+            handover: None,
         }
     }
 
@@ -134,7 +189,8 @@ mod tests {
     fn values_are_flat_and_round_trip() {
         let unfinished =
             SnapshotProgress { upper: Some(KeyBound(vec!["17".to_owned(), "a\"b".to_owned()])), rows: 9, again: true };
-        for progress in [progress(), Progress { snapshot: Some(unfinished), ..progress() }] {
+        let handover = Some(Handover { xid: 7, lsn: Lsn(990), changes: 2, deleted: false });
+        for progress in [progress(), Progress { snapshot: Some(unfinished), handover, ..progress() }] {
             let bytes = progress.to_offset_value();
             let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
             assert!(json.as_object().unwrap().values().all(|value| !value.is_object() && !value.is_array()));
@@ -144,9 +200,31 @@ mod tests {
 
     #[test]
     fn a_value_of_another_worker_is_told_from_a_broken_one() {
-        let foreign = br#"{"lsn":50735096,"lsn_proc":50735096,"lsn_commit":50734840,"txId":1308,"ts_usec":1,"messageType":"INSERT"}"#;
-        assert!(matches!(Progress::from_offset_value(foreign), Err(ProgressError::Foreign)));
-        assert!(matches!(Progress::from_offset_value(b"{"), Err(ProgressError::Malformed(_))));
+        let read = |text: &str| Progress::from_offset_value(text.as_bytes());
+        let foreign = |text: &str| match read(text) {
+            Err(ProgressError::Foreign(offset)) => offset,
+            other => panic!("{other:?}"),
+        };
+        let streaming = r#"{"lsn":50735096,"lsn_proc":50735096,"lsn_commit":50734840,"txId":1308,"ts_usec":1,"messageType":"INSERT"}"#;
+        let expected = ForeignOffset {
+            lsn: Lsn(50_735_096),
+            lsn_commit: Some(Lsn(50_734_840)),
+            xid: Some(1308),
+            time_us: 1,
+            in_snapshot: false,
+        };
+        assert_eq!(foreign(streaming), expected);
+        for (text, in_snapshot) in [
+            (r#"{"lsn":7,"ts_usec":1,"snapshot":"INITIAL","snapshot_completed":false}"#, true),
+            (r#"{"lsn":7,"ts_usec":1,"snapshot":"INITIAL","snapshot_completed":true}"#, false),
+            (r#"{"lsn":7,"ts_usec":1,"snapshot":true,"last_snapshot_record":false}"#, true),
+            (r#"{"lsn":7,"ts_usec":1,"snapshot":true,"last_snapshot_record":true}"#, false),
+            (r#"{"lsn":7,"lsn_commit":null,"txId":null}"#, false),
+        ] {
+            assert_eq!(foreign(text).in_snapshot, in_snapshot, "{text}");
+        }
+        assert!(matches!(read("{"), Err(ProgressError::Malformed(_))));
+        assert!(matches!(read(r#"{"ts_usec":1}"#), Err(ProgressError::Malformed(_))));
     }
 
     #[test]

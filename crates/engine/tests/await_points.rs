@@ -20,7 +20,7 @@ const SHARED_PLACES: [(&str, usize); 7] = [
     ("reader.commit", 1),
     ("store.head", 1),
     ("source.stop", 3),
-    ("source.open_snapshot", 2),
+    ("source.open_snapshot", 1),
     ("source.start", 1),
 ];
 

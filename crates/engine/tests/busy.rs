@@ -13,7 +13,7 @@ use datapipe_core::lsn::Lsn;
 use datapipe_core::port::PortError;
 use datapipe_core::port::clock::Clock;
 use datapipe_core::port::connect::ConfigMap;
-use datapipe_core::port::log::{Committed, Record, Sent, TransactionalLog};
+use datapipe_core::port::log::{Committed, Record, RecordBatch, Sent, TransactionalLog};
 use datapipe_core::port::source::{ChangeSource, Fingerprint, KeyBound, SourceState};
 use datapipe_core::table::SnapshotMode;
 use datapipe_core::transform::Transforms;
@@ -103,6 +103,10 @@ struct Noted {
 impl TransactionalLog for Noted {
     async fn claim(&mut self) -> Result<Option<Bytes>, PortError> {
         Ok(None)
+    }
+
+    async fn tail(&mut self, _: &str, _: u32, _: &mut RecordBatch) -> Result<(), PortError> {
+        panic!("nobody was here before")
     }
 
     fn send(&mut self, record: Record<'_>) -> Result<Sent, PortError> {

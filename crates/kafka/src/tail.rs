@@ -7,6 +7,7 @@ use rdkafka::Message;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::client::{Background, Logged, REQUEST_TIMEOUT};
@@ -73,6 +74,20 @@ pub(crate) fn read_to_end(
     wait: Duration,
     mut each: impl FnMut(i64, Option<&[u8]>, Option<&[u8]>),
 ) -> Result<(), PortError> {
+    read_last(config, topic, partition, wait, i64::MAX, |message| {
+        each(message.offset(), message.key(), message.payload());
+    })
+}
+
+/// The same for the last `offsets` offsets of a partition.
+pub(crate) fn read_last(
+    config: &KafkaConfig,
+    topic: &str,
+    partition: i32,
+    wait: Duration,
+    offsets: i64,
+    mut each: impl FnMut(&BorrowedMessage<'_>),
+) -> Result<(), PortError> {
     let attempt = || format!("reading topic {topic}, partition {partition}, to its end");
     let failed = |error: KafkaError| port_error(attempt(), &error);
     let consumer = consumer(config, "read_committed").map_err(failed)?;
@@ -81,14 +96,15 @@ pub(crate) fn read_to_end(
         return Ok(());
     }
     let mut assignment = TopicPartitionList::new();
-    assignment.add_partition_offset(topic, partition, Offset::Beginning).map_err(failed)?;
+    let from = low.max(high.saturating_sub(offsets));
+    assignment.add_partition_offset(topic, partition, Offset::Offset(from)).map_err(failed)?;
     consumer.assign(&assignment).map_err(failed)?;
     let mut last_progress = Instant::now();
     // The first end that is reported lies at or behind `high`, because fetching began after `high` was known.
     while last_progress.elapsed() < REQUEST_TIMEOUT {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
-                each(message.offset(), message.key(), message.payload());
+                each(&message);
                 last_progress = Instant::now();
             }
             Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),

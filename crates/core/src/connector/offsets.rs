@@ -177,6 +177,7 @@ mod tests {
             confirmable: Lsn(900),
             snapshot: None,
             last: LastChange { lsn: Lsn(990), lsn_commit: Lsn(900), xid: 7, time_us: 5 },
+            handover: None,
         };
         let mut ours: Value = serde_json::from_slice(&progress.to_offset_value()).unwrap();
         assert_eq!(source(&cdc, &ours), None);

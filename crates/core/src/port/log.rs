@@ -64,6 +64,10 @@ pub trait TransactionalLog: Send {
     /// log's end; waits while an open transaction hides that end. It may be called again after any failure.
     async fn claim(&mut self) -> Result<Option<Bytes>, PortError>;
 
+    /// Reads the last committed records of a topic, as of the end that it has now, into `batch`: of each partition those
+    /// of its last `offsets` offsets, bounded in bytes. To be called after a claim, so that nobody writes meanwhile.
+    async fn tail(&mut self, topic: &str, offsets: u32, batch: &mut RecordBatch) -> Result<(), PortError>;
+
     /// Adds a record to the open transaction. Never blocks.
     fn send(&mut self, record: Record<'_>) -> Result<Sent, PortError>;
 

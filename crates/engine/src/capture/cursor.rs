@@ -4,7 +4,7 @@ use datapipe_core::change::Begin;
 use datapipe_core::envelope::TransactionInfo;
 use datapipe_core::lsn::{Lsn, Position};
 use datapipe_core::port::{ErrorKind, PortError};
-use datapipe_core::progress::Progress;
+use datapipe_core::progress::{Handover, Progress};
 
 /// Follows the events of one stream from a stored progress on.
 #[derive(Clone, Debug)]
@@ -26,6 +26,17 @@ struct Open {
 pub(super) struct Idle {
     pub(super) position: Lsn,
     pub(super) urgent: bool,
+}
+
+/// What of a change is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing: it is in the log.
+    Known,
+    /// All of it.
+    New(Position),
+    /// A delete of its row is in the log. If it was an update that changed the key, the other half is missing.
+    AfterDelete(Position),
 }
 
 impl Cursor {
@@ -56,28 +67,37 @@ impl Cursor {
         }
         self.idle = None;
         self.open = Some(Open { begin, index: 0 });
+        // A transaction after the position that is not the other worker's is one it had not come to.
+        let passed = self.progress.handover.is_some_and(|left| left.xid != begin.xid);
+        if passed && Position::at(begin.commit) >= self.progress.position {
+            self.progress.handover = None;
+        }
         Ok(())
     }
 
-    /// The position of the next change, if it is not in the log yet.
-    pub(super) fn change(&mut self, lsn: Lsn) -> Result<Option<Position>, PortError> {
+    /// What of the next change is not in the log yet.
+    pub(super) fn change(&mut self, lsn: Lsn) -> Result<Next, PortError> {
         let open = self.open.as_mut().ok_or_else(|| out_of_order("a change came outside of a transaction"))?;
         let position = Position { commit: open.begin.commit, index: open.index };
         open.index += 1;
         if position < self.progress.position {
-            return Ok(None);
+            return Ok(Next::Known);
         }
         self.unsaved = true;
         self.progress.position = Position { index: open.index, ..position };
-        self.progress.last.lsn = lsn;
-        self.progress.last.xid = open.begin.xid;
-        self.progress.last.time_us = open.begin.commit_time_us;
-        Ok(Some(position))
+        let next = self.progress.handover.as_mut().map_or(Next::New(position), |left| left_of(left, lsn, position));
+        if next != Next::Known {
+            self.progress.last.lsn = lsn;
+            self.progress.last.xid = open.begin.xid;
+            self.progress.last.time_us = open.begin.commit_time_us;
+        }
+        Ok(next)
     }
 
     pub(super) fn commit(&mut self, end: Lsn) -> Result<(), PortError> {
         let open = self.open.take().ok_or_else(|| out_of_order("a commit came outside of a transaction"))?;
         if open.begin.commit >= self.progress.position.commit {
+            self.progress.handover = None;
             self.advance(end);
             self.progress.last.lsn_commit = end;
         }
@@ -123,6 +143,18 @@ impl Cursor {
     }
 }
 
+/// What another kind of worker has left to be sent of a change.
+fn left_of(left: &mut Handover, lsn: Lsn, position: Position) -> Next {
+    if lsn < left.lsn {
+        return Next::Known;
+    }
+    if lsn > left.lsn || left.changes == 0 {
+        return Next::New(position);
+    }
+    left.changes -= 1;
+    if left.changes == 0 && left.deleted { Next::AfterDelete(position) } else { Next::Known }
+}
+
 fn out_of_order(what: &str) -> PortError {
     PortError::new(ErrorKind::Retry, "following the change stream").because(what.to_owned())
 }
@@ -144,6 +176,7 @@ mod tests {
             confirmable: Lsn(100),
             snapshot: None,
             last: LastChange::default(),
+            handover: None,
         }
     }
 
@@ -173,7 +206,9 @@ mod tests {
                     for _ in 0..*size {
                         if events >= events_max { break 'stream; }
                         events += 1;
-                        taken.extend(cursor.change(*commit).unwrap());
+                        if let Next::New(position) = cursor.change(*commit).unwrap() {
+                            taken.push(position);
+                        }
                     }
                     if events >= events_max { break 'stream; }
                     events += 1;

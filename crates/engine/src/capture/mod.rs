@@ -6,6 +6,7 @@
 
 mod cursor;
 mod dead_letter;
+mod handover;
 mod output;
 mod recover;
 mod snapshot;
@@ -13,8 +14,10 @@ mod stream;
 
 use std::time::Duration;
 
-use datapipe_core::change::{Action, Change};
+use bytes::Bytes;
+use datapipe_core::change::{Action, Change, OldRow};
 use datapipe_core::envelope::{Encoder, EnvelopeSettings};
+use datapipe_core::key;
 use datapipe_core::lsn::Position;
 use datapipe_core::port::clock::Clock;
 use datapipe_core::port::log::TransactionalLog;
@@ -26,7 +29,7 @@ use datapipe_core::transform::Transforms;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::cursor::Cursor;
+use self::cursor::{Cursor, Next};
 use self::output::{Diverted, Output};
 pub use self::recover::{Start, decide};
 use crate::gauges::CaptureGauges;
@@ -91,14 +94,17 @@ pub async fn run(
     carried: &mut Carried,
     stop: &CancellationToken,
 ) -> Result<(), PortError> {
-    let stored = stored_progress(log, settings).await?;
+    // The log is taken over before anything else is looked at.
+    let value = claim(log).await?;
     let state = source.inspect().await?;
+    let stored = handover::progress_of(value, &state, log, settings).await?;
     let start = if let Ok(start) = decide(stored, &state, settings, carried) {
         start
     } else {
         // Another owner may have gone on in between, and then the slot is rightly ahead of what was read. What is
         // read after the look at the slot is never behind it.
-        let stored = stored_progress(log, settings).await?;
+        let value = claim(log).await?;
+        let stored = handover::progress_of(value, &state, log, settings).await?;
         let is_stored = stored.is_some();
         match decide(stored, &state, settings, carried) {
             Err(error) if is_stored => recover::instead(error, &state, settings)?,
@@ -113,17 +119,9 @@ pub async fn run(
     capture.run(start, &state).await
 }
 
-/// Takes the log over, and reads how far it is.
-async fn stored_progress(
-    log: &mut dyn TransactionalLog,
-    settings: &CaptureSettings,
-) -> Result<Option<Progress>, PortError> {
-    let stored = log.claim().await?.map(|value| Progress::from_offset_value(&value)).transpose();
-    stored.map_err(|error| {
-        PortError::new(ErrorKind::Refused, format!("reading progress from topic {}", settings.offsets_topic))
-            .because(error)
-            .hint("delete the connector's offsets to start anew with a snapshot, or start the worker that wrote them")
-    })
+/// Takes the log over, and reads what it holds of the progress.
+async fn claim(log: &mut dyn TransactionalLog) -> Result<Option<Bytes>, PortError> {
+    log.claim().await
 }
 
 /// The log's side of a run.
@@ -249,4 +247,18 @@ enum Part {
     AsInsert,
     /// An update whose new key will be read by the snapshot.
     AsDelete,
+}
+
+/// What of a change is sent, and as which position.
+fn to_send(next: Next, change: &Change) -> Option<(Part, Position)> {
+    match next {
+        Next::Known => None,
+        Next::New(position) => Some((Part::Whole, position)),
+        Next::AfterDelete(position) => changes_key(change).then_some((Part::AsInsert, position)),
+    }
+}
+
+fn changes_key(change: &Change) -> bool {
+    let Action::Update { old: Some(OldRow::Key(old) | OldRow::Full(old)), new } = &change.action else { return false };
+    key::key_of(&change.relation, old) != key::key_of(&change.relation, new)
 }

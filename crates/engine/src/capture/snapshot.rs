@@ -19,7 +19,7 @@ use datapipe_core::table::SnapshotMode;
 use tokio::time::{Duration, Instant};
 
 use super::cursor::Cursor;
-use super::{Capture, Part, Start, WAIT};
+use super::{Capture, Part, Start, WAIT, to_send};
 
 /// How long the server may take to say that it has sent everything before a new snapshot's boundary, while it sends
 /// nothing at all.
@@ -40,6 +40,10 @@ impl Capture<'_> {
         }
     }
 
+    async fn open_snapshot(&mut self) -> Result<Lsn, PortError> {
+        self.source.open_snapshot().await
+    }
+
     /// A first start. Returns none if it was told to stop before the snapshot ended.
     async fn begin(
         &mut self,
@@ -50,8 +54,8 @@ impl Capture<'_> {
         let mode = self.settings.snapshot;
         let boundary = match slot {
             // Without a stream a slot would only keep the server from forgetting.
-            _ if mode == SnapshotMode::InitialOnly => self.source.open_snapshot().await?,
-            Some(_) if mode.reads_rows() => self.source.open_snapshot().await?,
+            _ if mode == SnapshotMode::InitialOnly => self.open_snapshot().await?,
+            Some(_) if mode.reads_rows() => self.open_snapshot().await?,
             Some(confirmed) => confirmed,
             None => self.source.create_slot().await?,
         };
@@ -63,6 +67,7 @@ impl Capture<'_> {
             confirmable: boundary,
             snapshot: reads_rows.then(|| SnapshotProgress { again, ..SnapshotProgress::default() }),
             last: LastChange { lsn: boundary, lsn_commit: Lsn::ZERO, xid: 0, time_us: self.clock.now_us() },
+            handover: None,
         };
         self.commit(&progress).await?;
         *self.snapshot_begun = true;
@@ -71,7 +76,7 @@ impl Capture<'_> {
 
     /// Reads all rows again. What changed up to then is sent first: a delete that a snapshot hides would never come.
     async fn begin_again(&mut self, progress: Progress, state: &SourceState) -> Result<Option<Progress>, PortError> {
-        let boundary = self.source.open_snapshot().await?;
+        let boundary = self.open_snapshot().await?;
         let table = &state.relation.name;
         tracing::info!(%table, %boundary, "all rows are read again");
         let mut cursor = Cursor::new(Progress { timeline: state.timeline, ..progress });
@@ -84,7 +89,7 @@ impl Capture<'_> {
     }
 
     async fn resume(&mut self, progress: Progress, state: &SourceState) -> Result<Option<Progress>, PortError> {
-        let boundary = self.source.open_snapshot().await?;
+        let boundary = self.open_snapshot().await?;
         let mut cursor = Cursor::new(Progress { timeline: state.timeline, ..progress });
         let snapshot = cursor.progress().snapshot.clone().unwrap_or_default();
         let (table, rows) = (&state.relation.name, snapshot.rows);
@@ -185,8 +190,8 @@ impl Capture<'_> {
             Event::Begin(begin) if begin.commit >= boundary => return Ok(true),
             Event::Begin(begin) => cursor.begin(*begin)?,
             Event::Change(change) => {
-                if let Some(position) = cursor.change(change.lsn)?
-                    && let Some(part) = upper.map_or(Some(Part::Whole), |upper| part_below(change, upper))
+                if let Some((whole, position)) = to_send(cursor.change(change.lsn)?, change)
+                    && let Some(part) = upper.map_or(Some(whole), |upper| part_below(change, upper))
                 {
                     self.send(part, change, cursor, position).await?;
                 }

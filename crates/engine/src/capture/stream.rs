@@ -6,7 +6,7 @@ use datapipe_core::progress::Progress;
 use tokio::time::Duration;
 
 use super::cursor::Cursor;
-use super::{Capture, Part, WAIT};
+use super::{Capture, WAIT, to_send};
 
 /// How often an idle position is stored at most when the server waits for it.
 const URGENT: Duration = Duration::from_secs(1);
@@ -51,8 +51,8 @@ impl Capture<'_> {
         match event {
             Event::Begin(begin) => cursor.begin(*begin)?,
             Event::Change(change) => {
-                if let Some(position) = cursor.change(change.lsn)? {
-                    self.send(Part::Whole, change, cursor, position).await?;
+                if let Some((part, position)) = to_send(cursor.change(change.lsn)?, change) {
+                    self.send(part, change, cursor, position).await?;
                 }
             }
             Event::Commit { end } => {

@@ -28,6 +28,7 @@
 //! milliseconds; a claim ends only after they are written.
 
 mod delivery;
+mod last;
 mod pace;
 mod settle;
 
@@ -36,7 +37,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use datapipe_core::port::log::{Committed, Record, Sent, TransactionalLog};
+use datapipe_core::port::log::{Committed, Record, RecordBatch, Sent, TransactionalLog};
 use datapipe_core::port::{ErrorKind, PortError};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header as NativeHeader, OwnedHeaders};
@@ -48,6 +49,7 @@ use crate::error::{plain, port_error};
 use crate::murmur2::partition_of;
 use crate::tail;
 use delivery::Deliveries;
+use last::Last;
 use pace::Pace;
 
 /// A batch is closed at this size. It stays below the broker's default limit of 1 MiB per batch, so that a batch
@@ -184,6 +186,19 @@ impl TransactionalLog for TransactionalProducer {
             blocking("claiming a transactional id", move || Self::claim_blocking(&config, &settings)).await?;
         self.live = Some(live);
         Ok(progress)
+    }
+
+    async fn tail(&mut self, topic: &str, offsets: u32, batch: &mut RecordBatch) -> Result<(), PortError> {
+        let (config, topic, wait) = (self.config.clone(), topic.to_owned(), self.settings.transaction_timeout * 2);
+        let read = move || {
+            let mut last = Last::default();
+            for partition in 0..tail::partitions(&config, &topic)? {
+                tail::read_last(&config, &topic, partition, wait, offsets.into(), |message| last.push(message))?;
+            }
+            Ok(last)
+        };
+        blocking("reading a topic's last records", read).await?.give(batch);
+        Ok(())
     }
 
     fn send(&mut self, record: Record<'_>) -> Result<Sent, PortError> {

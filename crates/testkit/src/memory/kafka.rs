@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use datapipe_core::port::log::{GroupOffset, Record};
+use datapipe_core::lsn::Position;
+use datapipe_core::port::log::{GroupOffset, ReadRecord, Record};
 use datapipe_core::progress::Progress;
 
 /// The cluster as a schedule has it.
@@ -63,6 +64,18 @@ pub struct LogEntry {
     pub(crate) state: State,
 }
 
+impl LogEntry {
+    pub(crate) fn lent(&self, partition: i32) -> ReadRecord<'_> {
+        ReadRecord {
+            partition,
+            offset: self.offset,
+            timestamp_ms: self.timestamp_ms,
+            key: self.key.as_deref(),
+            value: self.value.as_deref(),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct OwnedRecord {
     pub(crate) topic: String,
@@ -108,6 +121,10 @@ pub struct Kafka {
     producer: Producer,
     /// The capture that claimed the log, while it lives.
     pub(crate) owner: Option<u64>,
+    /// The capture that claimed the log last, whether it lives or not.
+    pub(crate) claimed_by: Option<u64>,
+    /// Offsets are often shown as Debezium would have left them.
+    pub(crate) foreign: bool,
     pub(crate) wall_ms: i64,
 }
 
@@ -222,6 +239,23 @@ impl Kafka {
         entries.iter().rev().find(|entry| entry.state == State::Committed)?.value.clone()
     }
 
+    /// The progress as Debezium would have left it, if it would have left one that says the same: between two changes of a
+    /// stream, and the slot not moved beyond.
+    pub(crate) fn foreign_progress(&self, confirmed: u64) -> Option<Vec<u8>> {
+        let value = self.progress()?;
+        let progress = Progress::from_offset_value(&value).ok()?;
+        let last = progress.last;
+        let ended = progress.position == Position::at(last.lsn_commit);
+        let says_all = ended || progress.position.index > 0;
+        let told = confirmed <= last.lsn.max(last.lsn_commit).0;
+        if !says_all || !told || progress.snapshot.is_some() || progress.handover.is_some() {
+            return None;
+        }
+        let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&value).ok()?;
+        fields.remove("datapipe");
+        serde_json::to_vec(&fields).ok()
+    }
+
     /// The end of a partition's part in which nothing is open.
     pub(crate) fn stable_end(&self, partition: i32) -> i64 {
         let Some(entries) = self.data(partition) else { return self.start };
@@ -247,6 +281,17 @@ impl Kafka {
     pub(crate) fn committed_of(&self, topic: &str) -> impl Iterator<Item = &LogEntry> {
         let entries = self.topics.get(topic).and_then(|partitions| partitions.first());
         entries.into_iter().flatten().filter(|entry| entry.state == State::Committed)
+    }
+
+    /// The committed records among the last offsets of each partition of a topic.
+    pub(crate) fn last_of(&self, topic: &str, offsets: u32) -> Vec<(i32, LogEntry)> {
+        let partitions = self.topics.get(topic).into_iter().flatten();
+        let last = |entries: &Vec<LogEntry>| entries.len().saturating_sub(offsets as usize);
+        let entries = (0..)
+            .zip(partitions)
+            .flat_map(|(partition, entries)| entries[last(entries)..].iter().map(move |entry| (partition, entry)));
+        let committed = entries.filter(|(_, entry)| entry.state == State::Committed);
+        committed.map(|(partition, entry)| (partition, entry.clone())).collect()
     }
 
     /// Writes a record outside of any transaction, as a foreign producer would.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use datapipe_core::port::log::{Committed, DeadLetterQueue, Record, Sent, TransactionalLog};
+use datapipe_core::port::log::{Committed, DeadLetterQueue, Record, RecordBatch, Sent, TransactionalLog};
 use datapipe_core::port::{ErrorKind, PortError};
 use rand::Rng;
 
@@ -97,17 +97,32 @@ impl TransactionalLog for MemoryLog {
         };
         let instance = self.instance.id;
         let claim = move |world: &mut World| {
-            world.kafka.owner = Some(instance);
+            (world.kafka.owner, world.kafka.claimed_by) = (Some(instance), Some(instance));
             let epoch = match mutation {
                 Some(Mutation::ClaimFencesNobody) => world.kafka.epoch(),
                 _ => world.kafka.fence(),
             };
-            Ok((epoch, early.unwrap_or_else(|| world.kafka.progress())))
+            let foreign = world.kafka.foreign && world.rng.random_bool(0.5);
+            let confirmed = world.postgres.slot.as_ref().map_or(0, |slot| slot.confirmed);
+            let foreign = foreign.then(|| world.kafka.foreign_progress(confirmed)).flatten();
+            if foreign.is_some() {
+                world.note(|| "the offset is Debezium's".to_owned());
+            }
+            Ok((epoch, foreign.or_else(|| early.unwrap_or_else(|| world.kafka.progress()))))
         };
         let (epoch, progress) = self.instance.gate(Point::Claim, claim).await?;
         self.epoch = Some(epoch);
         self.step.set_resumes(progress.is_some());
         Ok(progress.map(Bytes::from))
+    }
+
+    async fn tail(&mut self, topic: &str, offsets: u32, batch: &mut RecordBatch) -> Result<(), PortError> {
+        let topic = topic.to_owned();
+        let read = move |world: &mut World| Ok(world.kafka.last_of(&topic, offsets));
+        for (partition, entry) in self.instance.gate(Point::Tail, read).await? {
+            batch.push(entry.lent(partition));
+        }
+        Ok(())
     }
 
     fn send(&mut self, record: Record<'_>) -> Result<Sent, PortError> {

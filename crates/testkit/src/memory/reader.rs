@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use datapipe_core::port::log::{GroupOffset, LogIdentity, LogReader, ReadRecord, RecordBatch};
+use datapipe_core::port::log::{GroupOffset, LogIdentity, LogReader, RecordBatch};
 use datapipe_core::port::{ErrorKind, PortError};
 use rand::Rng;
 use tokio::time::Instant;
@@ -35,16 +35,6 @@ impl MemoryReader {
 
 fn read(world: &World, partition: i32, from: i64) -> impl Iterator<Item = &LogEntry> {
     world.kafka.visible(partition, from, world.mutation == Some(Mutation::ReadsAborted))
-}
-
-fn lent(partition: i32, entry: &LogEntry) -> ReadRecord<'_> {
-    ReadRecord {
-        partition,
-        offset: entry.offset,
-        timestamp_ms: entry.timestamp_ms,
-        key: entry.key.as_deref(),
-        value: entry.value.as_deref(),
-    }
 }
 
 /// What a poll took: the records with their partition, and where each partition goes on.
@@ -99,7 +89,7 @@ impl LogReader for MemoryReader {
         loop {
             let first = move |world: &mut World| Ok(read(world, partition, offset).next().cloned());
             if let Some(record) = self.instance.gate(Point::Peek, first).await? {
-                batch.push(lent(partition, &record));
+                batch.push(record.lent(partition));
                 return Ok(());
             }
             let changed = self.instance.shared.lock().changed.clone();
@@ -139,7 +129,7 @@ impl LogReader for MemoryReader {
         let (records, positions) = self.instance.gate(Point::Poll, move |world| Ok(poll(world, positions))).await?;
         self.positions = positions;
         for (partition, record) in &records {
-            batch.push(lent(*partition, record));
+            batch.push(record.lent(*partition));
         }
         Ok(())
     }

@@ -76,6 +76,7 @@ mod side {
 
 points! {
     Claim = "log.claim", "start", READS;
+    Tail = "log.tail", "offset of another kind of worker", READS;
     Inspect = "source.inspect", "start", READS;
     CreateSlot = "source.create_slot", "first start", WRITES;
     OpenSnapshotBegin = "source.open_snapshot", "first start with a slot", READS;

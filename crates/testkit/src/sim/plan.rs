@@ -64,6 +64,8 @@ pub struct Plan {
     pub truncates: bool,
     /// Whether somebody else writes records that are no JSON into the topic.
     pub garbage: bool,
+    /// Whether a capture often finds an offset as Debezium would have left it at the same point.
+    pub foreign: bool,
     /// Whether the server takes its time now and then, longer than a log transaction may be open.
     pub slow_source: bool,
     /// The server.
@@ -97,16 +99,17 @@ impl Plan {
             object_bytes_max: if rng.random_bool(0.3) { 600 } else { 1 << 20 },
             object_age_max_ms: rng.random_range(100..4_000),
         };
-        Self {
+        let plan = Self {
             seed,
             rows: if rng.random_bool(0.8) { rng.random_range(5..30) } else { 0 },
             transactions: rng.random_range(5..30),
             spacing_ms_max: [10, 50, 300, 900][rng.random_range(0..4)],
             doubles: rng.random_bool(0.4),
-            large_rows: rng.random_bool(0.15),
+            large_rows: rng.random_bool(0.15) && point != Point::Tail,
             truncates: rng.random_bool(0.4),
             garbage: point == Point::PutLetter || rng.random_bool(0.1),
             slow_source: rng.random_bool(0.15),
+            foreign: point == Point::Tail || rng.random_bool(0.15),
             postgres: PostgresSettings {
                 text_keys: rng.random_bool(0.3),
                 full_identity: rng.random_bool(0.4),
@@ -119,7 +122,9 @@ impl Plan {
             },
             settings,
             faults: Faults { per_mille, budget: rng.random_range(0..12), targets },
-        }
+        };
+        // Debezium knows no dead letters: what it has sent is all in the topic.
+        Self { foreign: plan.foreign && !plan.large_rows, ..plan }
     }
 
     /// A plan in which nothing goes wrong, to be changed by a test.
@@ -136,6 +141,7 @@ impl Plan {
             truncates: false,
             garbage: false,
             slow_source: false,
+            foreign: false,
             postgres: PostgresSettings::default(),
             settings,
             kafka,
@@ -157,6 +163,7 @@ fn before(point: Point, rng: &mut SmallRng) -> Vec<(Point, Fault, u32)> {
         | Point::StopCatchUp
         | Point::CommitCatchUp
         | Point::CommitBoundary => vec![mid_copy],
+        Point::Tail => vec![(Point::CommitStream, Fault::CrashAfter, rng.random_range(0..4))],
         Point::StopStream => vec![(Point::NextStream, Fault::Stop, rng.random_range(0..6))],
         Point::StopCatchUpTold => vec![mid_copy, (Point::NextCatchUp, Fault::Stop, 0)],
         Point::HeadExists | Point::SeekAdopt | Point::CommitAdopted => {

@@ -98,6 +98,7 @@ impl Sim {
             world.mutation = mutation;
             world.faults = plan.faults.clone();
             world.slow_source = plan.slow_source;
+            world.kafka.foreign = plan.foreign;
             world.kafka.settings = plan.kafka.clone();
             Writer::fill(world, &plan);
         });
@@ -219,7 +220,7 @@ impl Sim {
         let in_order = matches!(&ended, Ok((Some(Ok(())), Some(_))));
         drop(self.note_end(&instance, ended));
         let mut world = self.shared.lock();
-        if in_order && world.kafka.has_open() {
+        if in_order && world.kafka.has_open() && world.kafka.claimed_by == Some(instance.id) {
             world.violations.push(format!("{} stopped and left a transaction open", instance.name));
         }
     }

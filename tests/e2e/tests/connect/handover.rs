@@ -1,10 +1,15 @@
 //! Each kind of worker starts from what the other left in the internal topics. Never both at once.
 
+use std::collections::BTreeMap;
+
 use datapipe_core::convention::Names;
+use datapipe_core::port::log::ReadRecord;
 use datapipe_e2e::clients;
 use datapipe_e2e::process::Worker;
 use datapipe_e2e::stage::{PATIENCE, PG15, Stage};
+use datapipe_e2e::topic;
 use datapipe_kafka::topics::{self, TopicSpec};
+use datapipe_kafka::{ReaderSettings, TopicReader};
 use serde_json::{Value, json};
 
 use crate::side::{Side, config, reference};
@@ -93,8 +98,47 @@ async fn each_kind_of_worker_reads_what_the_other_wrote() {
     println!("left by Kafka Connect, found by the native worker: {}", found.offsets);
     assert_eq!((found.names, found.config, found.offsets), (left.names, left.config, left.offsets));
     assert_eq!(native.get(&of("/tasks")).await, running);
+
+    // And goes on from there: what Debezium has sent is not sent again, what it has not seen is sent.
+    stage.sql("INSERT INTO users (name) SELECT 'late ' || n FROM generate_series(1, 20) n").await;
+    tell(&native, source, "resume").await;
+    native.until(source, "RUNNING", &["RUNNING"]).await;
+    stage.sql("INSERT INTO users (name) VALUES ('last')").await;
+    let events = until_sent(&stage, &names, "[c] last").await;
+    let count = |event: &str| events.get(event).copied().unwrap_or(0);
+    for name in ["one", "two"] {
+        assert_eq!(count(&format!("[r] {name}")), 1, "{events:?}");
+    }
+    for name in ["while native", "three", "late 1", "late 20", "last"] {
+        assert_eq!(count(&format!("[c] {name}")), 1, "{events:?}");
+    }
+    println!("each event once, in the topic that both have written to: {} events", events.len());
+    assert!(worker.words().contains("going on where another kind of worker stopped"), "{}", worker.words());
     worker.stop().await.unwrap();
     stage.end().await;
+}
+
+/// How often each event is in the data topic, once one of them is there.
+async fn until_sent(stage: &Stage, names: &Names, last: &str) -> BTreeMap<String, u32> {
+    let begun = std::time::Instant::now();
+    loop {
+        let config = clients::kafka(&stage.servers.stack).unwrap();
+        let mut reader = TopicReader::new(&config, ReaderSettings::new(&names.data_topic, "datapipe-e2e")).unwrap();
+        let mut events: BTreeMap<String, u32> = BTreeMap::new();
+        let see = |record: ReadRecord<'_>| {
+            let Some(value) = record.value else { return };
+            let envelope: Value = serde_json::from_slice(value).unwrap();
+            let text = |field: &Value| field.as_str().unwrap_or_default().to_owned();
+            *events.entry(format!("[{}] {}", text(&envelope["op"]), text(&envelope["after"]["name"]))).or_default() +=
+                1;
+        };
+        topic::read(&mut reader, 0, see).await.unwrap();
+        if events.contains_key(last) {
+            return events;
+        }
+        assert!(begun.elapsed() < PATIENCE, "no {last:?} in {events:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
 }
 
 /// What a worker shows of what is in the topics.
