@@ -6,21 +6,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use datapipe_core::change::{Action, Begin, Cell, Change, Column, Event, Relation, ReplicaIdentity, Tuple, push_cell};
-use datapipe_core::envelope::EnvelopeSettings;
+use datapipe_core::change::{Event, Relation, Tuple};
 use datapipe_core::lsn::{Lsn, Position};
 use datapipe_core::port::PortError;
 use datapipe_core::port::clock::Clock;
-use datapipe_core::port::log::{Committed, Record, Sent, TransactionalLog};
-use datapipe_core::port::source::{ChangeSource, Fingerprint, KeyBound, SlotState, SourceState};
+use datapipe_core::port::log::{Committed, Record, RecordBatch, Sent, TransactionalLog};
+use datapipe_core::port::source::{ChangeSource, KeyBound, SlotState, SourceState};
 use datapipe_core::progress::{LastChange, Progress};
-use datapipe_core::table::SnapshotMode;
-use datapipe_core::transform::Transforms;
-use datapipe_core::value::{ColumnType, Modes};
-use datapipe_engine::capture::{self, CaptureSettings, Carried};
+use datapipe_engine::capture::{self, Carried};
 use datapipe_engine::gauges::CaptureGauges;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+#[path = "harness/fixtures.rs"]
+mod fixtures;
+
+use fixtures::{fingerprint, insert, relation, settings};
 
 const START_US: i64 = 1_000_000_000;
 /// When the only row is committed, and how long its way takes.
@@ -35,21 +36,6 @@ impl Clock for Wall {
     fn now_us(&self) -> i64 {
         START_US + i64::try_from(self.0.elapsed().as_micros()).unwrap()
     }
-}
-
-fn fingerprint() -> Fingerprint {
-    let text = || "x".to_owned();
-    Fingerprint { system_id: text(), database: text(), slot: text(), publication: text() }
-}
-
-fn relation() -> Arc<Relation> {
-    Arc::new(Relation {
-        schema: "public".to_owned(),
-        name: "users".to_owned(),
-        columns: vec![Column { name: "id".to_owned(), kind: ColumnType::Int4, nullable: false }],
-        key: vec![0],
-        identity: ReplicaIdentity::Default,
-    })
 }
 
 /// A server that has one row to send, and is idle before and after it.
@@ -87,12 +73,7 @@ impl ChangeSource for Idle {
         if !self.sent && self.begun.elapsed() >= ROW_AT + WAY {
             self.sent = true;
             let commit_time_us = START_US + i64::try_from(ROW_AT.as_micros()).unwrap();
-            events.push(Event::Begin(Begin { commit: Lsn(200), xid: 7, commit_time_us }));
-            let mut bytes = 1u16.to_be_bytes().to_vec();
-            push_cell(&mut bytes, Cell::Text(b"1"));
-            let action = Action::Insert(Tuple::parse(&Bytes::from(bytes)).unwrap().0);
-            events.push(Event::Change(Change { relation: relation(), lsn: Lsn(150), action }));
-            events.push(Event::Commit { end: Lsn(210) });
+            events.extend(insert(1, 200, commit_time_us));
         }
         let position = Lsn(if self.sent { 210 } else { 100 });
         events.push(Event::Keepalive { position, urgent: false });
@@ -125,8 +106,13 @@ impl TransactionalLog for Log {
             confirmable: Lsn(100),
             snapshot: None,
             last: LastChange { lsn: Lsn(90), lsn_commit: Lsn(90), xid: 6, time_us: 1 },
+            handover: None,
         };
         Ok(Some(progress.to_offset_value().into()))
+    }
+
+    async fn tail(&mut self, _: &str, _: u32, _: &mut RecordBatch) -> Result<(), PortError> {
+        panic!("nobody was here before")
     }
 
     fn send(&mut self, _: Record<'_>) -> Result<Sent, PortError> {
@@ -139,30 +125,6 @@ impl TransactionalLog for Log {
 
     async fn commit(&mut self) -> Result<Committed, PortError> {
         if self.answers { Ok(Committed::Yes) } else { std::future::pending().await }
-    }
-}
-
-fn settings() -> CaptureSettings {
-    CaptureSettings {
-        envelope: EnvelopeSettings {
-            version: "test".to_owned(),
-            server_name: "cdc".to_owned(),
-            database: "shop".to_owned(),
-            data_topic: "cdc.public.users".to_owned(),
-            tombstones_on_delete: true,
-            modes: Modes::PLAN,
-        },
-        transforms: Transforms::default(),
-        dead_letter_topic: None,
-        offsets_topic: "connect-offsets-users".to_owned(),
-        offsets_key: b"key".to_vec(),
-        truncates: true,
-        snapshot: SnapshotMode::NoData,
-        keyless_snapshot: false,
-        heartbeat: Duration::from_secs(10),
-        transaction_age_max: Duration::from_secs(2),
-        transaction_bytes_max: usize::MAX,
-        transaction_records_max: usize::MAX,
     }
 }
 
