@@ -219,19 +219,24 @@ impl Adapters for Real {
     }
 
     async fn examine_source(&self, config: &SourceConfig) -> Vec<ConfigProblem> {
-        let expected = || {
-            let (spec, keyless) = (source_spec(config, &self.allowed)?, config.keyless_snapshot);
-            Ok(Expected { spec, key: Vec::new(), keyless })
+        let keyless = config.keyless_snapshot;
+        let looked = match source_spec(config, &self.allowed) {
+            Ok(spec) => examine(&Expected { spec, key: Vec::new(), keyless }).await,
+            Err(error) => return vec![of_port("database.password", &error)],
         };
-        let looked = async { examine(&expected()?).await };
-        match looked.await {
+        match looked {
             Ok(problems) => problems.into_iter().map(of_source).collect(),
             Err(error) => vec![of_port("database.hostname", &error)],
         }
     }
 
     async fn examine_sink(&self, config: &SinkConfig) -> Vec<ConfigProblem> {
-        let probed = async { store(config, Keys::of(config, &self.allowed))?.probe(PROBE_PREFIX).await };
+        let keys = Keys::of(config, &self.allowed);
+        let unread: Vec<_> = keys.errors().map(|error| of_port("aws.secret.access.key", error)).collect();
+        if !unread.is_empty() {
+            return unread;
+        }
+        let probed = async { store(config, keys)?.probe(PROBE_PREFIX).await };
         probed.await.err().map(|error| of_port("aws.s3.bucket.name", &error)).into_iter().collect()
     }
 

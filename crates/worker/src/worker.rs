@@ -26,6 +26,9 @@ const WATCH: Duration = Duration::from_secs(2);
 /// How long a new owner waits until it has read what was written before.
 const READ_MAX: Duration = Duration::from_secs(30);
 
+/// How long the statuses of a worker that stops may take; without them the next owner's come a little later.
+const GIVE_UP_MAX: Duration = Duration::from_secs(5);
+
 /// What the parts of a worker share.
 pub(crate) struct Shown {
     pub(crate) settings: WorkerSettings,
@@ -128,8 +131,15 @@ impl Worker {
     /// One membership: wait for ownership, run until it is lost or the stop signal comes, leave.
     async fn serve_group(&self, stop: &CancellationToken) -> Result<(), PortError> {
         let shown = &self.shown;
-        *lock(&shown.cluster_id) = Some(shown.adapters.cluster_id().await?);
-        let mut membership = shown.adapters.join().await?;
+        let join = async {
+            *lock(&shown.cluster_id) = Some(shown.adapters.cluster_id().await?);
+            shown.adapters.join().await
+        };
+        let mut membership = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            joined = join => joined?,
+        };
         tracing::info!(table = %shown.settings.slug, group = %shown.settings.group, "waiting to own the group");
         let generation = tokio::select! {
             biased;
@@ -164,7 +174,12 @@ impl Worker {
         fleet.drain().await;
         if let Some(author) = author.filter(|_| stop.is_cancelled()) {
             let standings = self.standings(&author).into_iter().map(|(name, standing)| (name, given_up(standing)));
-            self.write_statuses(store.as_ref(), &standings.collect(), &mut Written::default()).await;
+            let (standings, mut written) = (standings.collect(), Written::default());
+            let write = self.write_statuses(store.as_ref(), &standings, &mut written);
+            if tokio::time::timeout(GIVE_UP_MAX, write).await.is_err() {
+                let limit_s = GIVE_UP_MAX.as_secs();
+                tracing::warn!(table = %shown.settings.slug, limit_s, "the last statuses could not be written in time");
+            }
         }
         owned
     }

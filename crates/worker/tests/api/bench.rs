@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,7 +10,9 @@ use async_trait::async_trait;
 use datapipe_connect::{Client, ConnectorStatus, NewConnector};
 use datapipe_core::connector::{ConfigProblem, SinkConfig, SourceConfig};
 use datapipe_core::port::PortError;
-use datapipe_core::port::connect::{ConfigMap, ConnectStore, OffsetStore, State};
+use datapipe_core::port::connect::{
+    ConfigMap, ConfigRecord, ConnectFeed, ConnectStore, OffsetStore, State, StatusChange,
+};
 use datapipe_core::port::log::{DeadLetterQueue, LogReader, TransactionalLog};
 use datapipe_core::port::source::ChangeSource;
 use datapipe_core::port::store::ObjectStore;
@@ -33,6 +36,8 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// The world around a worker.
 pub(crate) struct Around {
     pub(crate) topics: MemoryConnectStore,
+    /// Whether writes are left unanswered.
+    pub(crate) stuck: Arc<AtomicBool>,
     shared: Shared,
     /// Who owns the group, by worker.
     owner: watch::Sender<usize>,
@@ -40,6 +45,45 @@ pub(crate) struct Around {
     /// What the servers say about a configuration, by key.
     pub(crate) found: Mutex<Vec<(&'static str, &'static str)>>,
     levels: Mutex<BTreeMap<String, String>>,
+}
+
+/// The topics, of a broker that may stop to answer writes.
+struct Store {
+    topics: MemoryConnectStore,
+    stuck: Arc<AtomicBool>,
+}
+
+impl Store {
+    async fn answers(&self) {
+        if self.stuck.load(Ordering::Relaxed) {
+            std::future::pending().await
+        }
+    }
+}
+
+#[async_trait]
+impl ConnectStore for Store {
+    async fn configs(&self) -> Result<BTreeMap<String, ConfigMap>, PortError> {
+        self.topics.configs().await
+    }
+
+    async fn claim(&self, transactional_id: &str) -> Result<Option<i64>, PortError> {
+        self.topics.claim(transactional_id).await
+    }
+
+    async fn write(&self, records: &[ConfigRecord]) -> Result<Option<i64>, PortError> {
+        self.answers().await;
+        self.topics.write(records).await
+    }
+
+    async fn put_status(&self, change: &StatusChange) -> Result<(), PortError> {
+        self.answers().await;
+        self.topics.put_status(change).await
+    }
+
+    async fn feed(&self) -> Result<Box<dyn ConnectFeed>, PortError> {
+        self.topics.feed().await
+    }
 }
 
 struct Member {
@@ -89,7 +133,7 @@ impl Adapters for Around {
     }
 
     async fn connect_store(&self) -> Result<Box<dyn ConnectStore>, PortError> {
-        Ok(Box::new(self.topics.clone()))
+        Ok(Box::new(Store { topics: self.topics.clone(), stuck: Arc::clone(&self.stuck) }))
     }
 
     async fn offset_store(&self) -> Result<Box<dyn OffsetStore>, PortError> {
@@ -189,6 +233,7 @@ impl Bench {
         let shared = Shared::new(1, false);
         let around = Arc::new(Around {
             topics,
+            stuck: Arc::default(),
             shared: shared.clone(),
             owner: owner.clone(),
             number,

@@ -1,5 +1,6 @@
 //! Everything else: the worker itself, plugins, loggers, topics, the `OpenAPI` document.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use datapipe_core::port::connect::{ActiveTopic, ConfigRecord, ConnectStore, StatusChange};
@@ -83,6 +84,21 @@ async fn open_requests_do_not_hold_up_the_end() {
     let mut answer = String::new();
     body.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("This worker is stopping"), "{answer}");
+}
+
+/// A broker that answers no more does not keep the process either, nor leave a request without an answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_that_are_not_answered_do_not_hold_up_the_end() {
+    let bench = Bench::owner().await;
+    bench.make_sink().await;
+    bench.around.stuck.store(true, Ordering::Relaxed);
+    let pause = bench.http.put(format!("{}/connectors/{SINK}/pause", bench.base));
+    let pause = tokio::spawn(async move { pause.send().await.unwrap().status().as_u16() });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let begun = Instant::now();
+    bench.stop().await;
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!(pause.await.unwrap(), 503);
 }
 
 #[tokio::test(flavor = "multi_thread")]
