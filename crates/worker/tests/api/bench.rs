@@ -56,7 +56,7 @@ struct Store {
 impl Store {
     async fn answers(&self) {
         if self.stuck.load(Ordering::Relaxed) {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -21,7 +21,8 @@ fn start(stage: &Stage, name: &str, more: &[(&str, &str)]) -> Worker {
 
 async fn put(stage: &Stage, path: &str, config: &ConfigMap) -> (u16, String) {
     let url = format!("http://127.0.0.1:{}{path}", stage.settings.ports[0]);
-    let answer = reqwest::Client::new().put(url).json(config).send().await.unwrap();
+    let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
+    let answer = client.put(url).json(config).send().await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
