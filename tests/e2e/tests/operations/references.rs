@@ -36,25 +36,25 @@ async fn references_lead_only_where_they_may() {
     let (_, text) = stage.get(TABLE, &path).await.unwrap();
     let mut config: ConfigMap = serde_json::from_str(&text).unwrap();
     config.insert("database.password".to_owned(), REFERENCE.to_owned());
-    let (status, words) = put(&stage, &path, &config).await;
-    println!("{status} {words}");
-    assert!(status == 400 && words.contains("database.password: ") && told(&stage, &words), "{status} {words}");
+    let (code, words) = put(&stage, &path, &config).await;
+    println!("{code} {words}");
+    assert!(code == 400 && words.contains("database.password: ") && told(&stage, &words), "{code} {words}");
 
     // Whoever writes into the topic is not asked before.
     let kafka = clients::kafka(&stage.servers.stack).unwrap();
     let store = KafkaConnectStore::new(kafka, &names.configs_topic, &names.status_topic).unwrap();
     store.put_config(&names.source_connector, &config).await.unwrap();
     let failed = async || {
-        let (state, trace) = stage.task(TABLE, "source").await.unwrap_or_default();
-        state == "FAILED" && told(&stage, &trace)
+        let (found, trace) = stage.task(TABLE, "source").await.unwrap_or_default();
+        found == "FAILED" && told(&stage, &trace)
     };
     eventually("the task to fail with the setting's name", PATIENCE, failed).await;
     worker.stop().await.unwrap();
 
     let worker = start(&stage, "open", &[(SETTING, "OTHER_.*")]);
     stage.running(&[TABLE]).await;
-    let (status, words) = put(&stage, &path, &config).await;
-    assert_eq!(status, 200, "{words}");
+    let (code, words) = put(&stage, &path, &config).await;
+    assert_eq!(code, 200, "{words}");
     stage.sql("INSERT INTO users (name) VALUES ('by another name')").await;
     stage.captured(&[TABLE], PATIENCE).await;
     let (_, text) = stage.get(TABLE, &path).await.unwrap();
