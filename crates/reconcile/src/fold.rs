@@ -17,6 +17,8 @@ pub(crate) struct State {
     pub(crate) lsn: u64,
     /// The highest LSN of a change; 0 before the first.
     changed: u64,
+    /// The LSN of the last snapshot that read the row; 0 before the first.
+    read: u64,
     /// The LSN of the snapshot whose row this is; none if a change came later.
     fresh: Option<u64>,
     /// True after the first event.
@@ -34,8 +36,14 @@ pub(crate) enum Fault {
 
 impl State {
     /// Applies an event; the events of a key come in the order of the log.
-    pub(crate) fn apply(&mut self, record: &Record<'_>, op: Op) -> Result<Option<Fault>, serde_json::Error> {
-        let fault = self.judge(record, op);
+    /// With `rereads` a later snapshot may have read the row again.
+    pub(crate) fn apply(
+        &mut self,
+        record: &Record<'_>,
+        op: Op,
+        rereads: bool,
+    ) -> Result<Option<Fault>, serde_json::Error> {
+        let fault = self.judge(record, op, rereads);
         self.row = match op {
             Op::Delete => None,
             Op::PartialUpdate => Some(match &self.row {
@@ -45,7 +53,9 @@ impl State {
             Op::Read | Op::Create | Op::Update => Some(record.row.to_vec()),
         };
         self.fresh = (op == Op::Read).then_some(record.lsn);
-        if op != Op::Read {
+        if op == Op::Read {
+            self.read = self.read.max(record.lsn);
+        } else {
             self.changed = self.changed.max(record.lsn);
         }
         (self.object, self.place, self.lsn, self.seen) = (record.object, record.place, record.lsn, true);
@@ -57,8 +67,12 @@ impl State {
         self.row.as_ref().map_or(0, Vec::capacity)
     }
 
-    fn judge(&self, record: &Record<'_>, op: Op) -> Option<Fault> {
+    fn judge(&self, record: &Record<'_>, op: Op, rereads: bool) -> Option<Fault> {
         let at = lsn_text(record.lsn);
+        let later = self.read < record.lsn && self.changed <= record.lsn;
+        if op == Op::Read && rereads && later {
+            return None;
+        }
         if op == Op::Read {
             return self
                 .seen
@@ -99,6 +113,10 @@ mod tests {
 
     /// Applies `(op, lsn, row)` one after another; the faults' kinds in short and the row in the end.
     fn fold(events: &[(char, u64, &str)]) -> (String, Option<String>) {
+        fold_with(events, false)
+    }
+
+    fn fold_with(events: &[(char, u64, &str)], rereads: bool) -> (String, Option<String>) {
         let mut state = State::default();
         let mut faults = String::new();
         for (place, (op, lsn, row)) in events.iter().enumerate() {
@@ -112,7 +130,7 @@ mod tests {
                 key: b"{}",
                 row: row.as_bytes(),
             };
-            faults.push(match state.apply(&record, op).unwrap() {
+            faults.push(match state.apply(&record, op, rereads).unwrap() {
                 None => '-',
                 Some(Fault::Doubled(_)) => 'D',
                 Some(Fault::Orphaned(_)) => 'O',
@@ -143,6 +161,19 @@ mod tests {
             (vec![('r', 10, "a"), ('u', 8, "a")], "-D"),
         ] {
             assert_eq!(fold(&events).0, faults, "{events:?}");
+        }
+    }
+
+    #[test]
+    fn rows_that_a_later_snapshot_read_again() {
+        for (events, faults) in [
+            (vec![('r', 10, "a"), ('r', 20, "a"), ('u', 25, "b"), ('r', 30, "b")], "----"),
+            (vec![('r', 10, "a"), ('r', 10, "a")], "-D"),
+            (vec![('r', 10, "a"), ('r', 20, "a"), ('r', 10, "a")], "--D"),
+            (vec![('c', 5, "a"), ('u', 25, "b"), ('r', 20, "a")], "--D"),
+            (vec![('r', 10, "a"), ('d', 15, "a"), ('c', 18, "b"), ('r', 20, "b")], "----"),
+        ] {
+            assert_eq!(fold_with(&events, true).0, faults, "{events:?}");
         }
     }
 

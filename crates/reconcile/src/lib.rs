@@ -20,7 +20,8 @@
 //!
 //! An event of a key is doubled if one of these holds; nothing else is counted:
 //!
-//! 1. it is an `r`, and any event of that key was before it (a snapshot gives a row once, and first);
+//! 1. it is an `r`, and any event of that key was before it (a snapshot gives a row once, and first; where rows are read
+//!    again on purpose, [`Scope::rereads`] allows those of a later snapshot);
 //! 2. it is a change whose `source.lsn` is not above that of the key's last change (row locks order the changes of one
 //!    key by LSN, so this is a change delivered again, or out of order);
 //! 3. it is a `c` of a row that is there (delivered again, or contained in the row's `r`);

@@ -250,7 +250,9 @@ impl Compare {
             if self.cleared(state, record.object, record.place, record.lsn) {
                 state.row = None;
             }
-            let fault = state.apply(&record, op).map_err(|error| ReconcileError::BrokenOff(Box::new(error)))?;
+            let fault = state
+                .apply(&record, op, self.scope.rereads)
+                .map_err(|error| ReconcileError::BrokenOff(Box::new(error)))?;
             memory += state.size();
             if let Some(fault) = fault {
                 self.note(fault, &record, found);

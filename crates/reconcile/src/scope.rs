@@ -16,6 +16,9 @@ pub struct Scope {
     /// Offsets that the objects must answer for, by partition, as far as they are known: from where delivery began up
     /// to the delivering group's offset. Without them a missing first or last object shows in the rows only.
     pub answered: BTreeMap<i32, Range<i64>>,
+    /// Rows may be read again by a later snapshot (snapshot modes `always` and `when_needed`, snapshots by signal). Then
+    /// an `r` is doubled only if its snapshot is not later than the key's last `r` and last change.
+    pub rereads: bool,
     /// Bounds.
     pub limits: Limits,
 }
@@ -50,7 +53,8 @@ impl Default for Limits {
 impl Scope {
     /// A table with the default bounds.
     pub fn new(table: impl Into<String>, topic: impl Into<String>, key: Vec<String>) -> Self {
-        Self { table: table.into(), topic: topic.into(), key, answered: BTreeMap::new(), limits: Limits::default() }
+        let (table, topic, answered) = (table.into(), topic.into(), BTreeMap::new());
+        Self { table, topic, key, answered, rereads: false, limits: Limits::default() }
     }
 
     pub(crate) fn prefix(&self) -> String {
