@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -92,7 +93,8 @@ impl<S: Send + Sync> FromRequest<S> for Sent {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let said = request.headers().contains_key(header::CONTENT_TYPE);
-        let body = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+        let refused = |rejection: BytesRejection| Refusal::http(rejection.status()).into_response();
+        let body = Bytes::from_request(request, state).await.map_err(refused)?;
         if !said && !body.is_empty() {
             return Err(Refusal::http(StatusCode::UNSUPPORTED_MEDIA_TYPE).into_response());
         }

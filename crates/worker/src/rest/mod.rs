@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -33,6 +33,8 @@ use answer::Refusal;
 const VERSION: &str = "4.3.1";
 /// How often a port is tried that another worker holds: it is free as soon as that one ends.
 const RETRY: Duration = Duration::from_millis(500);
+/// The largest body of a request: a hundred times what a configuration takes.
+const BODY_BYTES_MAX: usize = 512 * 1024;
 /// How long a request waits for what it depends on, as in Kafka Connect.
 const REQUEST_MAX: Duration = Duration::from_secs(90);
 
@@ -67,6 +69,7 @@ fn router(shown: Arc<Shown>, stop: CancellationToken) -> Router {
         .into_router()
         .fallback(async || Refusal::http(StatusCode::NOT_FOUND))
         .method_not_allowed_fallback(async || Refusal::http(StatusCode::METHOD_NOT_ALLOWED))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(negotiate))
         .layer(middleware::from_fn_with_state(guard, guard::guarded))
         .layer(middleware::from_fn_with_state(stop, server::in_time))

@@ -22,6 +22,8 @@ use super::answer::Refusal;
 
 /// Connections at once; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 64;
+/// What is kept of a connection that was read ahead.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// How long a client may take to send the head of a request, from its first moment or from the last answer on.
 const HEAD_MAX: Duration = Duration::from_secs(30);
 /// How long a request may take in all, its body included. What it waits for is bounded too, and less.
@@ -81,7 +83,7 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) 
     // Answers are small and awaited: never hold them back for more.
     let _ = stream.set_nodelay(true);
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_MAX);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_MAX).max_buf_size(BUFFER_BYTES_MAX);
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

@@ -146,6 +146,9 @@ async fn a_body_says_that_it_is_json_and_a_request_comes_from_no_other_page() {
         let (found, words) = post(&headers).await;
         assert!(found == status && words.contains(part), "{headers:?}: {found} {words}");
     }
+    let huge = json!({ "x": "y".repeat(600 * 1024) }).to_string();
+    let (status, _, answer) = bench.ask("POST", "/connectors", Some(&huge)).await;
+    assert_eq!((status, words(&answer)), (413, "HTTP 413 Payload Too Large"));
     assert_eq!(bench.around.topics.records(), []);
     assert_eq!(post(&[json, ("origin", "http://localhost:8083"), ("host", "localhost:8083")]).await.0, 201);
     bench.stop().await;

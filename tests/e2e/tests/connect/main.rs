@@ -7,3 +7,4 @@ mod handover;
 mod keys;
 mod requests;
 mod side;
+mod takeover;
