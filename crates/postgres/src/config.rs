@@ -100,6 +100,12 @@ impl PgConfig {
             .dbname(&self.database)
             .ssl_mode(SslMode::Disable)
             .connect_timeout(self.connect_timeout)
+            // A COPY waits for the server without a limit of its own: a peer that is cut off must be found out here.
+            .keepalives(true)
+            .keepalives_idle(KEEPALIVE_IDLE)
+            .keepalives_interval(KEEPALIVE_INTERVAL)
+            .keepalives_retries(KEEPALIVE_RETRIES)
+            .tcp_user_timeout(SENT_MAX)
             .application_name(application)
             .options(options.join(" "));
         if let Some(password) = &self.password {
@@ -108,6 +114,14 @@ impl PgConfig {
         config
     }
 }
+
+/// After this long without a byte from the server it is probed: on an idle line, and in the middle of a COPY.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// A peer that answers none of so many probes is gone: 25 s after its last byte.
+const KEEPALIVE_RETRIES: u32 = 3;
+/// And one that acknowledges nothing of what was sent to it for so long.
+const SENT_MAX: Duration = Duration::from_secs(30);
 
 /// What one table's source needs to know.
 #[derive(Clone, Debug)]
@@ -176,6 +190,16 @@ mod tests {
         let config = url("postgresql://cdc:s%40cret@db.example:5433/shop?sslmode=disable").unwrap();
         assert_eq!((config.address().as_str(), config.user.as_str()), ("db.example:5433", "cdc"));
         assert_eq!((config.database.as_str(), config.password), ("shop", Some(Secret::new("s@cret"))));
+    }
+
+    #[test]
+    fn a_session_finds_out_that_its_peer_is_gone() {
+        let config = PgConfig::new("h", "u", "d").sql("test");
+        assert!(config.get_keepalives());
+        let silence = config.get_keepalives_idle()
+            + config.get_keepalives_interval().unwrap() * config.get_keepalives_retries().unwrap();
+        assert_eq!(silence, Duration::from_secs(25));
+        assert_eq!(config.get_tcp_user_timeout(), Some(&Duration::from_secs(30)));
     }
 
     #[test]

@@ -144,32 +144,41 @@ impl Error {
         }
     }
 
-    /// What to do next, if it is known.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Connect { address, .. } => Some(format!("check that PostgreSQL listens on {address}")),
-            Self::Refused { hint, .. } => Some(hint.clone()),
+    /// What to do next.
+    pub fn hint(&self) -> String {
+        let hint = match self {
+            Self::Connect { address, .. } => return format!("check that PostgreSQL listens on {address}"),
+            Self::Refused { hint, .. } => return hint.clone(),
+            Self::Server(error) => return hint_of(error),
             Self::SlotActive { .. } => {
-                Some("end that client; it frees the slot at once, or after wal_sender_timeout if it is cut off".to_owned())
+                "end that client; it frees the slot at once, or after wal_sender_timeout if it is cut off"
             }
-            Self::SlotNotReady { .. } => Some(
+            Self::SlotNotReady { .. } => {
                 "look for them: SELECT pid, state, xact_start, query FROM pg_stat_activity WHERE backend_xid IS NOT NULL \
                  ORDER BY xact_start"
-                    .to_owned(),
-            ),
-            Self::Server(error) => hint_of(error),
-            _ => None,
-        }
+            }
+            Self::Config(_) => "correct the postgres settings",
+            Self::Io(_) | Self::Closed | Self::Sql(_) => {
+                "it is tried again; if it goes on, look into PostgreSQL's log for the session's end, and at what lies \
+                 between (proxies, firewalls)"
+            }
+            Self::Timeout(_) => {
+                "it is tried again; if it goes on, look at what the server is busy with: SELECT pid, wait_event_type, \
+                 wait_event, state, query FROM pg_stat_activity"
+            }
+            Self::Rewritten { .. } => {
+                "it is tried again; do not rewrite or truncate the table while its snapshot begins"
+            }
+            Self::Protocol(_) | Self::Decode(_) | Self::Row(_) => {
+                "if a proxy stands between, connect to PostgreSQL itself; otherwise report it with the server's version"
+            }
+        };
+        hint.to_owned()
     }
 
     /// The port's error for a failed attempt, as in `reading slot debezium_slot_users`.
     pub fn during(self, attempt: impl Into<String>) -> PortError {
-        let error = PortError::new(self.kind(), attempt);
-        let error = match self.hint() {
-            Some(hint) => error.hint(hint),
-            None => error,
-        };
-        error.because(self)
+        PortError::new(self.kind(), attempt).hint(self.hint()).because(self)
     }
 }
 
@@ -180,7 +189,7 @@ fn passes(code: &str) -> bool {
     matches!(class, "08" | "40" | "53" | "57" | "58" | "XX") || matches!(code, "55006" | "55P03")
 }
 
-fn hint_of(error: &ServerError) -> Option<String> {
+fn hint_of(error: &ServerError) -> String {
     let hint = match error.code.as_str() {
         "28P01" => "check user and password",
         "28000" => {
@@ -190,10 +199,10 @@ fn hint_of(error: &ServerError) -> Option<String> {
         "42501" => "grant the role what it lacks: ALTER ROLE .. REPLICATION, GRANT SELECT ON .. TO ..",
         "53300" => "raise max_connections or max_wal_senders, or end connections that nobody needs",
         "53400" => "raise max_replication_slots (a restart of the server is needed), or drop slots that nobody needs",
-        _ if !error.hint.is_empty() => return Some(error.hint.clone()),
-        _ => return None,
+        _ if !error.hint.is_empty() => &error.hint,
+        _ => "see the SQLSTATE in PostgreSQL's appendix \"Error Codes\", and the server's log",
     };
-    Some(hint.to_owned())
+    hint.to_owned()
 }
 
 #[cfg(test)]
@@ -211,6 +220,26 @@ mod tests {
         }
         for code in ["28P01", "28000", "42501", "42704", "55000", "3D000"] {
             assert_eq!(server(code).kind(), ErrorKind::Refused, "{code}");
+        }
+    }
+
+    #[test]
+    fn each_failure_has_a_next_step() {
+        let io = || io::Error::other("reset");
+        for error in [
+            Error::Config("x".to_owned()),
+            Error::Connect { address: "h:1".to_owned(), source: io() },
+            Error::Io(io()),
+            Error::Closed,
+            Error::Timeout(Duration::from_secs(1)),
+            Error::Protocol("x".to_owned()),
+            Error::Rewritten { table: "t".to_owned(), point: Lsn(1) },
+            Error::SlotNotReady { slot: "s".to_owned(), limit: Duration::from_secs(1) },
+            Error::SlotActive { slot: "s".to_owned(), holder: "h".to_owned() },
+            server("28P01"),
+            server("42P01"),
+        ] {
+            assert!(error.hint().len() > 10, "{error:?}");
         }
     }
 

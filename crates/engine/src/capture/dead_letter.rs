@@ -13,8 +13,11 @@ use serde_json::{Value, json};
 
 use super::output::Output;
 
-/// Cells longer than this are cut in a dead letter, so that the letter itself always fits.
+/// Cells longer than this are left out of a dead letter, their size in their place.
 const CELL_BYTES_MAX: usize = 4096;
+/// And so are cells once the letter has this many bytes of them, so that the letter itself always fits: a topic takes
+/// 1 MiB by default, and a byte may become six in JSON.
+const ROW_BYTES_MAX: usize = 128 * 1024;
 
 impl Output<'_> {
     /// A change that could not be encoded: its cells as PostgreSQL sent them, and why.
@@ -38,7 +41,7 @@ impl Output<'_> {
         error: &RowError,
     ) -> Result<(), PortError> {
         let place = json!({ "snapshot_lsn": point.to_string() });
-        self.letter(relation, place, &error.to_string(), cells(relation, row, CELL_BYTES_MAX), None).await
+        self.letter(relation, place, &error.to_string(), cells(relation, row), None).await
     }
 
     /// A change that the log refused as too large: a reference to it.
@@ -111,18 +114,49 @@ fn image(change: &Change) -> Option<&Tuple> {
 }
 
 fn change_cells(change: &Change) -> Value {
-    image(change).map_or(Value::Null, |image| cells(&change.relation, image, CELL_BYTES_MAX))
+    image(change).map_or(Value::Null, |image| cells(&change.relation, image))
 }
 
-fn cells(relation: &Relation, row: &Tuple, bytes_max: usize) -> Value {
+fn cells(relation: &Relation, row: &Tuple) -> Value {
+    let mut left = ROW_BYTES_MAX;
     let named = relation.columns.iter().zip(row.cells()).map(|(column, cell)| {
         let value = match cell {
             Cell::Null => Value::Null,
             Cell::Unchanged => json!({ "unchanged": true }),
-            Cell::Text(text) if text.len() > bytes_max => json!({ "bytes": text.len() }),
-            Cell::Text(text) => Value::String(String::from_utf8_lossy(text).into_owned()),
+            Cell::Text(text) if text.len() > CELL_BYTES_MAX.min(left) => json!({ "bytes": text.len() }),
+            Cell::Text(text) => {
+                left -= text.len();
+                Value::String(String::from_utf8_lossy(text).into_owned())
+            }
         };
         (column.name.clone(), value)
     });
     Value::Object(named.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use datapipe_core::change::{Column, ReplicaIdentity};
+    use datapipe_core::value::ColumnType;
+
+    use super::*;
+
+    #[test]
+    fn a_letter_fits_however_wide_its_row_is() {
+        let column = |n| Column { name: format!("column_{n}"), kind: ColumnType::Text, nullable: true };
+        let relation = Relation {
+            schema: "public".to_owned(),
+            name: "wide".to_owned(),
+            columns: (0..1600).map(column).collect(),
+            key: vec![0],
+            identity: ReplicaIdentity::Default,
+        };
+        // The worst that JSON makes of a byte.
+        let text = "\u{1}".repeat(CELL_BYTES_MAX);
+        let row = Tuple::from_cells((0..1600).map(|_| Cell::Text(text.as_bytes())));
+        let value = cells(&relation, &row);
+        assert_eq!(value["column_0"], text);
+        assert_eq!(value["column_1599"], json!({ "bytes": CELL_BYTES_MAX }));
+        assert!(value.to_string().len() < 1 << 20, "{} bytes", value.to_string().len());
+    }
 }

@@ -180,7 +180,9 @@ impl Capture<'_> {
             return Ok(());
         }
         let why = format!("the slot has moved to {confirmed}, ahead of the stored {}", progress.confirmable);
-        Err(PortError::new(ErrorKind::Retry, "starting the stream").because(why))
+        let hint =
+            "it is looked at again at once: if nobody has gone on in between, rows are gone, and that is said then";
+        Err(PortError::new(ErrorKind::Retry, "starting the stream").because(why).hint(hint))
     }
 
     /// Ends the open log transaction with this progress in it, and then lets PostgreSQL forget what it may.

@@ -34,20 +34,23 @@ pub fn judge_server(database: &str, server: &ObservedServer, slots_missing: usiz
         find(format!("role {} may not start replication", server.role), "streaming needs that right", fix);
     }
     let room = |max: i64, used: i64| usize::try_from(max - used).unwrap_or(0);
-    let slots = room(server.slots_max, server.slots_used);
-    if slots < slots_missing {
-        let what = format!("{slots} of {} replication slots are free, {slots_missing} are needed", server.slots_max);
-        let more = server.slots_used + i64::try_from(slots_missing).unwrap_or(i64::MAX);
+    // A snapshot that is interrupted goes on by a temporary slot; tables that need one at once take turns.
+    let spare = usize::from(slots_missing > 0);
+    let (slots, needed) = (room(server.slots_max, server.slots_used), slots_missing + spare);
+    if slots < needed {
+        let what = format!("{slots} of {} replication slots are free, {needed} are needed", server.slots_max);
+        let more = server.slots_used + i64::try_from(needed).unwrap_or(i64::MAX);
         let fix = format!(
             "ALTER SYSTEM SET max_replication_slots = {more}, then restart the server; or drop slots that nobody uses: \
              SELECT slot_name FROM pg_replication_slots WHERE NOT active"
         );
-        find(what, "each table has its own slot", fix);
+        find(what, "each table has its own slot, and an interrupted snapshot needs one more for a while", fix);
     }
     let senders = room(server.senders_max, server.senders_used);
-    if senders < streams {
-        let what = format!("{senders} of {} walsenders are free, {streams} are needed", server.senders_max);
-        let more = server.senders_used + i64::try_from(streams).unwrap_or(i64::MAX);
+    let needed = if streams > 0 { streams + spare } else { 0 };
+    if senders < needed {
+        let what = format!("{senders} of {} walsenders are free, {needed} are needed", server.senders_max);
+        let more = server.senders_used + i64::try_from(needed).unwrap_or(i64::MAX);
         let fix = format!("ALTER SYSTEM SET max_wal_senders = {more}, then restart the server");
         find(what, "each table has its own stream", fix);
     }

@@ -97,8 +97,17 @@ fn a_servers_problems_come_all_at_once() {
     assert_eq!(fixes.len(), 6, "{problems:#?}");
     assert!(fixes[2].starts_with("ALTER SYSTEM SET wal_level"));
     assert_eq!(fixes[3], "ALTER ROLE \"cdc\" REPLICATION");
-    assert!(fixes[4].starts_with("ALTER SYSTEM SET max_replication_slots = 12"));
-    assert!(fixes[5].starts_with("ALTER SYSTEM SET max_wal_senders = 14"));
+    assert!(fixes[4].starts_with("ALTER SYSTEM SET max_replication_slots = 13"));
+    assert!(fixes[5].starts_with("ALTER SYSTEM SET max_wal_senders = 15"));
+}
+
+#[test]
+fn a_first_snapshot_needs_one_more_slot_and_a_running_pipeline_none() {
+    let full = |used| ObservedServer { slots_used: used, senders_used: 0, ..server() };
+    assert_eq!(judge_server("shop", &full(5), 4, 4), []);
+    let problems = judge_server("shop", &full(6), 4, 4);
+    assert!(problems[0].to_string().contains("4 of 10 replication slots are free, 5 are needed"), "{problems:?}");
+    assert_eq!(judge_server("shop", &full(10), 0, 4), []);
 }
 
 #[test]
