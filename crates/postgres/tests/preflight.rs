@@ -38,8 +38,8 @@ async fn all_problems_come_at_once_and_what_can_be_made_is_none() {
     for part in [
         "wal_level is replica",
         "ALTER ROLE \"cdc\" REPLICATION",
-        "1 of 1 replication slots are free, 3 are needed",
-        "1 of 1 walsenders are free, 3 are needed",
+        "1 of 1 replication slots are free, 4 are needed",
+        "1 of 1 walsenders are free, 4 are needed",
         "column public.a.p: type point is not supported",
         "GRANT SELECT ON \"public\".\"a\"",
         "CREATE PUBLICATION \"pub_a\" FOR TABLE ONLY \"public\".\"a\"",

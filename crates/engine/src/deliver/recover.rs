@@ -9,7 +9,7 @@ use datapipe_core::port::store::{Created, Page};
 use datapipe_core::port::{ErrorKind, PortError};
 
 use super::Delivery;
-use super::object::{digest, name};
+use super::object::{ClosedObject, digest, name};
 
 /// How many pages of a listing are read before the layout is called foreign; a page has up to 1000 keys.
 const PAGES_MAX: usize = 10_000;
@@ -30,22 +30,28 @@ impl Delivery<'_> {
         let bytes = closed.content.body.size();
         let created = self.ports.store.create(&closed.key, closed.content.body.clone(), &closed.metadata).await?;
         match created {
-            Created::Yes => {
-                tracing::debug!(key = %closed.key, rows = closed.meta.written, bytes, ?cut, "object created");
-                self.gauges.rows.add(closed.meta.written);
-                self.gauges.objects.add(1);
-                self.gauges.bytes.add(bytes);
-                self.link(index, closed.meta.next, &closed.key, true).await
-            }
+            Created::Yes => self.created(index, &closed, bytes, cut).await,
             Created::Exists => {
                 let stored = self.stored(&closed.key, Some(&closed.meta.first_digest)).await?;
                 let Some(stored) = stored else {
                     return Err(PortError::new(ErrorKind::Retry, format!("reading object {}", closed.key))
                         .because("the store says that it exists, and then that it does not".to_owned()));
                 };
+                // The reply to an earlier try of ours may have been lost.
+                if stored == closed.meta {
+                    return self.created(index, &closed, bytes, cut).await;
+                }
                 self.adopt(index, &stored, &closed.key).await
             }
         }
+    }
+
+    async fn created(&mut self, index: usize, closed: &ClosedObject, bytes: u64, cut: Cut) -> Result<(), PortError> {
+        tracing::debug!(key = %closed.key, rows = closed.meta.written, bytes, ?cut, "object created");
+        self.gauges.rows.add(closed.meta.written);
+        self.gauges.objects.add(1);
+        self.gauges.bytes.add(bytes);
+        self.link(index, closed.meta.next, &closed.key, true).await
     }
 
     /// Looks whether the object that starts with this record exists, and adopts it.
