@@ -4,9 +4,9 @@
 test:
     scripts/test
 
-# format, lints, documentation, licences
+# format, lints, documentation, licences and dependencies
 check:
-    scripts/test --only lint
+    scripts/test --only lint && cargo test --locked -p datapipe-catalog
 
 # see it work
 demo *ARGS:

@@ -97,12 +97,15 @@ const FOLDED: &str = "(SELECT (image->>'id')::bigint, image->>'name', (image->>'
           AND ord > (SELECT coalesce(max(ord), -1) FROM oracle WHERE op = 't') ORDER BY id, ord DESC) last \
     WHERE op <> 'd')";
 
-/// The same change twice; a row read by the snapshot after it was seen; a row created while it is there.
+/// The same change twice; a row read by the snapshot after it was seen; a row created while it is there; an update that
+/// the row's snapshot holds already; a TRUNCATE twice.
 const DOUBLED: &str = "WITH seen AS ( \
-        SELECT *, lag(op) OVER key AS op_before, lag(ord) OVER key AS ord_before, \
-               count(*) OVER (PARTITION BY id, lsn, op) AS same \
+        SELECT *, lag(op) OVER key AS op_before, lag(ord) OVER key AS ord_before, lag(lsn) OVER key AS lsn_before, \
+               lag(image) OVER key AS image_before, count(*) OVER (PARTITION BY id, lsn, op) AS same \
         FROM oracle WHERE op <> 't' WINDOW key AS (PARTITION BY id ORDER BY ord)) \
-    SELECT count(*) FROM seen WHERE same > 1 \
+    SELECT (SELECT count(*) FROM seen WHERE same > 1 \
        OR (op = 'r' AND op_before IS NOT NULL) \
+       OR (op = 'u' AND op_before = 'r' AND lsn < lsn_before AND image = image_before) \
        OR (op = 'c' AND op_before IN ('r', 'c', 'u') \
-           AND NOT EXISTS (SELECT FROM oracle t WHERE t.op = 't' AND t.ord BETWEEN seen.ord_before AND seen.ord))";
+           AND NOT EXISTS (SELECT FROM oracle t WHERE t.op = 't' AND t.ord BETWEEN seen.ord_before AND seen.ord))) \
+    + (SELECT count(*) - count(DISTINCT lsn) FROM oracle WHERE op = 't')";

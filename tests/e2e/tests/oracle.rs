@@ -53,5 +53,22 @@ async fn each_kind_of_fault_is_found() {
         events.push(sound[doubled].clone());
         assert!(judge(&db, &events).await.doubled > 0, "event {doubled} again");
     }
+    // A change that had been committed before the snapshot's point, and is in the row that it read.
+    let mut contained = sound.clone();
+    contained.insert(2, event("u", 2, "b", 9));
+    assert_eq!(judge(&db, &contained).await.doubled, 1);
+    // One that was under way at that point is not: the row differs.
+    let mut under_way = sound.clone();
+    under_way.insert(2, event("u", 2, "b1", 9));
+    assert!(judge(&db, &under_way).await.is_clean());
+
+    let truncate = |lsn| serde_json::json!({ "op": "t", "source": { "lsn": lsn } }).to_string();
+    let after = |mut events: Vec<String>| {
+        events.extend([event("c", 1, "a", 40), event("c", 2, "b2", 41), event("c", 3, "c", 42)]);
+        events
+    };
+    assert!(judge(&db, &after([sound.clone(), vec![truncate(30), truncate(31)]].concat())).await.is_clean());
+    let verdict = judge(&db, &after([sound.clone(), vec![truncate(30), truncate(30)]].concat())).await;
+    assert_eq!((verdict.doubled, verdict.lost), (1, 0));
     servers.stack.stop().await.unwrap();
 }

@@ -159,3 +159,16 @@ fn successions(page: &mut String, commit: &str, rounds: &[Round]) -> Result<()> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+    fn the_page_says_what_the_record_holds() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/faults");
+        let page = std::fs::read_to_string(folder.join("README.md")).unwrap();
+        assert_eq!(page, report(&folder.join("kills.jsonl")).unwrap(), "make it anew: kills --report");
+    }
+}
