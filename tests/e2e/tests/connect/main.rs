@@ -2,6 +2,7 @@
 //! field; and each kind of worker going on from what the other left.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
+mod clients;
 mod compare;
 mod handover;
 mod keys;
