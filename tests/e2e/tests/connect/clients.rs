@@ -30,7 +30,6 @@ fn class_path(stage: &Stage) -> String {
     std::fs::read_to_string(file).unwrap()
 }
 
-#[expect(clippy::disallowed_methods, reason = "scripts/python-tools.sh says where it is")]
 fn python() -> PathBuf {
     let home = PathBuf::from(std::env::var_os("HOME").expect("HOME is set"));
     let python = home.join(".cache/datapipe/venv/bin/python");
