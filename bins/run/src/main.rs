@@ -3,6 +3,7 @@
 mod adapters;
 mod cli;
 mod demo;
+mod hybrid;
 mod plan;
 mod ports;
 mod preflight;

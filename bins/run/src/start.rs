@@ -8,7 +8,7 @@ use std::sync::Arc;
 use datapipe_boot::telemetry::Levels;
 use datapipe_boot::{Scratch, SystemClock, secrets};
 use datapipe_core::connector::{SinkConfig, SourceConfig};
-use datapipe_core::plan::{PipelinePlan, Plan, Problem, Problems};
+use datapipe_core::plan::{ConnectorPlan, PipelinePlan, Plan, Problem, Problems};
 use datapipe_core::port::connect::ConnectStore as _;
 use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_core::secret::SecretRef;
@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::adapters::{Real, connect_store, source_spec};
-use crate::preflight;
+use crate::{hybrid, preflight};
 
 /// What keeps a start from happening.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +54,10 @@ pub(crate) async fn run(plan: &Plan, levels: &Arc<Levels>, stop: &CancellationTo
     let scratch = make_folder(&plan.run.data_dir)?;
     let mut workers = JoinSet::new();
     for pipeline in &plan.tables {
+        if let Some(source) = hybrid::source(pipeline) {
+            let stop = stop.clone();
+            workers.spawn(async move { source.keep(&stop).await });
+        }
         let worker = worker(plan, pipeline, &kafka, &scratch, levels);
         let stop = stop.clone();
         workers.spawn(async move { worker.run(&stop).await });
@@ -79,7 +83,8 @@ fn worker(
     scratch: &Scratch,
     levels: &Arc<Levels>,
 ) -> Worker {
-    let names = &pipeline.names;
+    let jvm = hybrid::jvm(pipeline);
+    let names = &hybrid::names(pipeline);
     let settings = WorkerSettings {
         slug: names.slug.clone(),
         listen: listen(plan, pipeline),
@@ -87,10 +92,11 @@ fn worker(
         offsets_topic: names.offsets_topic.clone(),
         spool_folder: scratch.path(),
         drain_max: plan.run.drain_timeout.0,
+        jvm_source: if jvm.is_some() { names.source_connector.clone() } else { String::new() },
         hosts: plan.run.hosts.clone(),
     };
     let real = Real::new(names.clone(), kafka.clone(), Arc::clone(levels), plan.run.config_providers.clone());
-    Worker::new(settings, Arc::new(real), Arc::new(SystemClock))
+    Worker::beside(jvm, settings, Arc::new(real), Arc::new(SystemClock))
 }
 
 /// Where a table's REST interface answers.
@@ -195,9 +201,11 @@ async fn put_all_connectors(plan: &Plan, kafka: &KafkaConfig) -> Result<(), Star
 
 /// Writes the connectors' configurations into the internal topic, where they differ from what is there.
 async fn put_connectors(pipeline: &PipelinePlan, kafka: &KafkaConfig) -> Result<(), StartError> {
-    let store = connect_store(kafka, &pipeline.names)?;
+    let store = connect_store(kafka, &hybrid::names(pipeline))?;
     let stored = store.configs().await?;
-    for connector in &pipeline.connectors {
+    // In a hybrid the JVM worker is told of the source by its own REST interface.
+    let native = |connector: &&ConnectorPlan| !hybrid::is(pipeline) || connector.role == Role::Sink;
+    for connector in pipeline.connectors.iter().filter(native) {
         if stored.get(&connector.name) != Some(&connector.config) {
             store.put_config(&connector.name, &connector.config).await?;
             tracing::info!(connector = %connector.name, "configuration written");

@@ -20,6 +20,17 @@ pub fn problems(headline: &str, problems: &Problems) -> String {
     text
 }
 
+/// An error and its causes in one line.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(link) = cause {
+        let _ = write!(text, ": {link}");
+        cause = link.source();
+    }
+    text
+}
+
 /// The text of an error with its causes, and the next step if one is known.
 pub fn error(error: &(dyn Error + 'static)) -> String {
     let mut text = format!("error: {error}\n");

@@ -68,6 +68,17 @@ impl ClientError {
     }
 }
 
+/// An answer that is passed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forwarded {
+    /// The status.
+    pub status: u16,
+    /// The header `Location`.
+    pub location: Option<String>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
 /// A client for one worker. Cloning it is cheap.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -240,6 +251,22 @@ impl Client {
     pub async fn set_logger(&self, logger: &str, level: &str) -> Result<Vec<String>, ClientError> {
         let body = BTreeMap::from([("level", level)]);
         self.send(Method::PUT, &format!("/admin/loggers/{logger}"), Some(&body)).await
+    }
+
+    /// Passes a request on as it is, and its answer back, whatever its status; `path` with the query.
+    pub async fn forward(&self, method: &str, path: &str, body: Vec<u8>) -> Result<Forwarded, ClientError> {
+        let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET);
+        let url = format!("{}{path}", self.base);
+        let mut request = self.http.request(method.clone(), &url);
+        if !body.is_empty() {
+            request = request.header("content-type", "application/json").body(body);
+        }
+        let transport = |source| ClientError::Transport { method: method.clone(), url: url.clone(), source };
+        let answer = request.send().await.map_err(transport)?;
+        let location = answer.headers().get("location").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let status = answer.status().as_u16();
+        let body = answer.bytes().await.map_err(transport)?.to_vec();
+        Ok(Forwarded { status, location, body })
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {

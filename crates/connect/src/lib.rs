@@ -6,7 +6,7 @@ mod client;
 mod wire;
 
 #[cfg(feature = "client")]
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, Forwarded};
 pub use wire::{
     ActiveTopics, ConfigInfo, ConfigInfos, ConfigKeyInfo, ConfigValueInfo, ConnectorInfo, ConnectorKind,
     ConnectorOffset, ConnectorOffsets, ConnectorState, ConnectorStatus, ErrorMessage, Expanded, LoggerLevel,

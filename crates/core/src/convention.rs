@@ -112,14 +112,29 @@ impl Names {
         }
     }
 
+    /// The names of a native sink beside a JVM worker: a group and internal topics of its own, because the JVM worker
+    /// would try to start every connector that it finds in its own topics.
+    #[must_use]
+    pub fn of_hybrid_sink(&self) -> Self {
+        let own = |name: &String| format!("{name}-sink");
+        Self {
+            group: own(&self.group),
+            configs_topic: own(&self.configs_topic),
+            offsets_topic: own(&self.offsets_topic),
+            status_topic: own(&self.status_topic),
+            ..self.clone()
+        }
+    }
+
     /// The characters follow from the inputs' rules; the lengths do not.
     fn too_long(&self, topic_prefix: &str) -> Vec<NameError> {
         let heartbeat_topic = format!("{}.{topic_prefix}", self.heartbeat_prefix);
+        let hybrid_topic = self.of_hybrid_sink().configs_topic;
         let limits = [
             ("publication", &self.publication, POSTGRES_NAME_BYTES_MAX),
             ("replication slot", &self.slot, POSTGRES_NAME_BYTES_MAX),
             ("Deployment", &self.worker, KUBERNETES_NAME_BYTES_MAX),
-            ("topic", &self.configs_topic, KAFKA_TOPIC_BYTES_MAX),
+            ("topic", &hybrid_topic, KAFKA_TOPIC_BYTES_MAX),
             ("topic", &self.data_topic, KAFKA_TOPIC_BYTES_MAX),
             ("topic", &heartbeat_topic, KAFKA_TOPIC_BYTES_MAX),
         ];

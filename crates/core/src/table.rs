@@ -313,15 +313,33 @@ pub struct Worker {
     pub cpu_request_millis: u32,
     /// The limit of processor time, in thousandths of a core; 250 by convention.
     pub cpu_limit_millis: u32,
+    /// Where the JVM worker of a hybrid answers; by convention on loopback, at the table's port and 10,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jvm_url: Option<String>,
 }
+
+/// How far the JVM worker's port is from the table's: 18083 beside 8083.
+const JVM_PORT_OFFSET: u16 = 10_000;
 
 impl Default for Worker {
     fn default() -> Self {
-        Self { kind: WorkerKind::KafkaConnect, memory_mib: 250, cpu_request_millis: 125, cpu_limit_millis: 250 }
+        Self {
+            kind: WorkerKind::KafkaConnect,
+            memory_mib: 250,
+            cpu_request_millis: 125,
+            cpu_limit_millis: 250,
+            jvm_url: None,
+        }
     }
 }
 
 impl Worker {
+    /// Where the JVM worker of a hybrid answers whose own port is `port`.
+    pub fn jvm_url(&self, port: u16) -> String {
+        let convention = || format!("http://127.0.0.1:{}", port.wrapping_add(JVM_PORT_OFFSET));
+        self.jvm_url.clone().unwrap_or_else(convention)
+    }
+
     /// Of another kind.
     #[must_use]
     pub fn with_kind(mut self, kind: WorkerKind) -> Self {

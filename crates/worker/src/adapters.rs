@@ -94,3 +94,24 @@ pub trait Adapters: Send + Sync {
     /// Sets the level of a logger and of all below it, for the whole process; returns the loggers whose level changed.
     fn set_logger_level(&self, logger: &str, level: &str) -> Vec<String>;
 }
+
+/// The JVM worker beside a hybrid's native one.
+#[async_trait]
+pub trait Jvm: Send + Sync {
+    /// Where it answers.
+    fn address(&self) -> &str;
+
+    /// Passes a request on; `path` with the query. An error says, in words, why there is no answer.
+    async fn ask(&self, method: &str, path: &str, body: Vec<u8>) -> Result<JvmAnswer, String>;
+}
+
+/// What the JVM worker answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JvmAnswer {
+    /// HTTP's status.
+    pub status: u16,
+    /// The header `Location`.
+    pub location: Option<String>,
+    /// The body, JSON or nothing.
+    pub body: Vec<u8>,
+}

@@ -17,6 +17,8 @@ pub struct WorkerSettings {
     pub spool_folder: PathBuf,
     /// How long a drain may take before tasks are dropped where they are; what they have not finished is read again.
     pub drain_max: Duration,
+    /// The source connector that the JVM worker of a hybrid runs; empty otherwise.
+    pub jvm_source: String,
     /// Names by which REST may be asked beside `localhost` and the address, and from whose pages.
     pub hosts: Vec<String>,
 }

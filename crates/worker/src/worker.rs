@@ -1,6 +1,7 @@
 //! One table's worker: the internal topics, the group, the runs, and what is shown of them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use datapipe_core::port::{ErrorKind, PortError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::adapters::{Adapters, Observation, Ownership};
+use crate::adapters::{Adapters, Jvm, Observation, Ownership};
 use crate::connectors::Connector;
 use crate::fleet::Fleet;
 use crate::follow::follow;
@@ -44,6 +45,10 @@ pub(crate) struct Shown {
     pub(crate) generation: Mutex<Option<i32>>,
     /// Where an owner writes; none in standby.
     pub(crate) store: Mutex<Option<Arc<dyn ConnectStore>>>,
+    /// The JVM worker of a hybrid.
+    pub(crate) jvm: Option<Arc<dyn Jvm>>,
+    /// It gave no answer the last time it was asked.
+    pub(crate) jvm_away: AtomicBool,
     /// Changes by REST take turns: each looks at what the last one left.
     pub(crate) turn: tokio::sync::Mutex<()>,
 }
@@ -82,6 +87,17 @@ pub struct Worker {
 impl Worker {
     /// A worker that does nothing yet.
     pub fn new(settings: WorkerSettings, adapters: Arc<dyn Adapters>, clock: Arc<dyn Clock>) -> Self {
+        Self::beside(None, settings, adapters, clock)
+    }
+
+    /// The same beside a JVM worker, which runs every connector that is no sink of ours; the adapters lead to internal
+    /// topics of its own.
+    pub fn beside(
+        jvm: Option<Arc<dyn Jvm>>,
+        settings: WorkerSettings,
+        adapters: Arc<dyn Adapters>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let shown = Shown {
             settings,
             adapters,
@@ -93,6 +109,8 @@ impl Worker {
             observation: Mutex::default(),
             generation: Mutex::default(),
             store: Mutex::default(),
+            jvm,
+            jvm_away: AtomicBool::default(),
             turn: tokio::sync::Mutex::default(),
         };
         Self { shown: Arc::new(shown) }

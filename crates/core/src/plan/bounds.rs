@@ -83,6 +83,10 @@ impl<'a> Bounds<'a> {
     pub(super) fn worker(&mut self, worker: &Worker) {
         let memory = ByteSize(u64::from(worker.memory_mib) << 20);
         self.check("worker.memory", memory, &(ByteSize(16 << 20)..=ByteSize(1 << 40)));
+        if worker.jvm_url.as_ref().is_some_and(|url| !url.starts_with("http://")) {
+            let fix = "give it as \"http://127.0.0.1:18083\": the JVM worker answers on loopback, without TLS";
+            self.report("worker.jvm_url", "is no address of http", fix);
+        }
     }
 
     pub(super) fn roles(&mut self, roles: &[Role]) {

@@ -167,6 +167,7 @@ pub(super) fn override_worker(mut worker: Worker, settings: &WorkerSettings) -> 
     worker.kind = settings.kind.unwrap_or(worker.kind);
     let memory_mib = |size: ByteSize| u32::try_from(size.0 >> 20).unwrap_or(u32::MAX);
     worker.memory_mib = settings.memory.map_or(worker.memory_mib, memory_mib);
+    worker.jvm_url = settings.jvm_url.clone().or(worker.jvm_url);
     worker
 }
 
@@ -215,6 +216,10 @@ fn topics(names: &Names, topic: &Topic, kind: WorkerKind, prefix: &str) -> Vec<T
         kept(names.data_topic.clone(), topic.partitions, topic.retention),
         kept(names.dead_letter_topic.clone(), 1, DEAD_LETTERS_KEPT),
     ];
+    if kind == WorkerKind::Hybrid {
+        let sink = names.of_hybrid_sink();
+        topics.extend([&sink.configs_topic, &sink.offsets_topic, &sink.status_topic].map(compacted));
+    }
     if kind != WorkerKind::Native {
         topics.push(kept(format!("{}.{prefix}", names.heartbeat_prefix), 1, HEARTBEATS_KEPT));
     }

@@ -155,6 +155,8 @@ pub struct WorkerSettings {
     pub kind: Option<WorkerKind>,
     /// The memory limit, 16 MiB or more.
     pub memory: Option<ByteSize>,
+    /// Where the JVM worker of a hybrid answers, as `http://127.0.0.1:18083`.
+    pub jvm_url: Option<String>,
 }
 
 /// `[run]`: this process.

@@ -7,6 +7,7 @@ mod answer;
 mod body;
 mod change;
 mod guard;
+mod hybrid;
 mod loggers;
 mod offsets;
 mod openapi;
@@ -69,6 +70,7 @@ fn router(shown: Arc<Shown>, stop: CancellationToken) -> Router {
         .into_router()
         .fallback(async || Refusal::http(StatusCode::NOT_FOUND))
         .method_not_allowed_fallback(async || Refusal::http(StatusCode::METHOD_NOT_ALLOWED))
+        .layer(middleware::from_fn_with_state(Arc::clone(&shown), hybrid::merged))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(negotiate))
         .layer(middleware::from_fn_with_state(guard, guard::guarded))

@@ -247,6 +247,7 @@ impl Bench {
             offsets_topic: "connect-offsets-users".to_owned(),
             spool_folder: std::env::temp_dir(),
             drain_max: Duration::from_secs(5),
+            jvm_source: String::new(),
             hosts: Vec::new(),
         };
         let worker = Worker::new(settings, Arc::clone(&around) as Arc<dyn Adapters>, Arc::new(SimClock(shared)));

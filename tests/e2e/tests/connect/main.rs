@@ -5,6 +5,7 @@
 mod clients;
 mod compare;
 mod handover;
+mod hybrid;
 mod keys;
 mod requests;
 mod side;

@@ -150,6 +150,11 @@ pub(crate) fn allowed_secrets(stage: &Stage) -> (String, String) {
 pub(crate) async fn reference(stage: &Stage, name: &str, port: Option<u16>) -> ConnectWorker {
     let mut options = ConnectOptions::new(stage.servers.stack.kafka().bootstrap(), name);
     options.port = port;
+    start(stage, options).await
+}
+
+/// A real worker with these options.
+pub(crate) async fn start(stage: &Stage, options: ConnectOptions) -> ConnectWorker {
     let progress = Progress::new(|line| println!("{line}"));
     ConnectWorker::start(&stage.root.path().join("connect"), options, &Cache::of_user(), &progress)
         .await

@@ -1,0 +1,104 @@
+//! A pipeline whose source runs in a JVM worker beside this process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use datapipe_connect::{Client, ClientError};
+use datapipe_core::convention::Names;
+use datapipe_core::plan::{ConnectorPlan, PipelinePlan};
+use datapipe_core::port::connect::ConfigMap;
+use datapipe_core::settings::Role;
+use datapipe_core::table::WorkerKind;
+use datapipe_worker::Backoff;
+use datapipe_worker::adapters::{Jvm, JvmAnswer};
+use tokio_util::sync::CancellationToken;
+
+/// How often the JVM worker's configuration is compared once it was right.
+const LOOK: Duration = Duration::from_secs(30);
+
+pub(crate) fn is(pipeline: &PipelinePlan) -> bool {
+    pipeline.worker.kind == WorkerKind::Hybrid
+}
+
+/// The names of this process's part.
+pub(crate) fn names(pipeline: &PipelinePlan) -> Names {
+    if is(pipeline) { pipeline.names.of_hybrid_sink() } else { pipeline.names.clone() }
+}
+
+/// The JVM worker, by its REST interface.
+struct Remote {
+    address: String,
+    client: Client,
+}
+
+fn remote(pipeline: &PipelinePlan) -> Option<Remote> {
+    let address = pipeline.worker.jvm_url(pipeline.port);
+    // It fails only without a TLS library, and then nothing of this process would run.
+    let client = Client::new(&address).ok()?;
+    is(pipeline).then_some(Remote { address, client })
+}
+
+pub(crate) fn jvm(pipeline: &PipelinePlan) -> Option<Arc<dyn Jvm>> {
+    remote(pipeline).map(|remote| Arc::new(remote) as Arc<dyn Jvm>)
+}
+
+#[async_trait]
+impl Jvm for Remote {
+    fn address(&self) -> &str {
+        &self.address
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: Vec<u8>) -> Result<JvmAnswer, String> {
+        let answer =
+            self.client.forward(method, path, body).await.map_err(|error| datapipe_boot::report::chain(&error))?;
+        Ok(JvmAnswer { status: answer.status, location: answer.location, body: answer.body })
+    }
+}
+
+/// The source connector that the JVM worker is to run.
+pub(crate) struct Source {
+    remote: Remote,
+    name: String,
+    config: ConfigMap,
+}
+
+pub(crate) fn source(pipeline: &PipelinePlan) -> Option<Source> {
+    let ConnectorPlan { name, config, .. } = pipeline.connector(Role::Source)?.clone();
+    remote(pipeline).map(|remote| Source { remote, name, config })
+}
+
+impl Source {
+    /// Gives the JVM worker the source's configuration whenever it has none, until told to stop. One that it has stays:
+    /// somebody may have changed it.
+    pub(crate) async fn keep(&self, stop: &CancellationToken) {
+        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
+        while !stop.is_cancelled() {
+            let pause = match self.put().await {
+                Ok(()) => {
+                    backoff.reset();
+                    LOOK
+                }
+                Err(why) => {
+                    tracing::debug!(connector = self.name, "the JVM worker did not take the connector: {why}");
+                    backoff.after_failure()
+                }
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn put(&self) -> Result<(), String> {
+        let Remote { client, address } = &self.remote;
+        let failed = |error: ClientError| datapipe_boot::report::chain(&error);
+        if client.connector(&self.name).await.map_err(failed)?.is_none() {
+            client.put_config(&self.name, &self.config).await.map_err(failed)?;
+            tracing::info!(connector = self.name, address, "configuration given to the JVM worker");
+        }
+        Ok(())
+    }
+}
