@@ -11,6 +11,7 @@ use datapipe_boot::{memory, secrets};
 use datapipe_core::allow_list::AllowList;
 use datapipe_core::connector::{ConfigProblem, ConfigSecret, SinkConfig, SourceConfig};
 use datapipe_core::convention::Names;
+use datapipe_core::output::Field;
 use datapipe_core::plan::Problem;
 use datapipe_core::port::connect::{ConnectStore, OffsetStore};
 use datapipe_core::port::log::{DeadLetterQueue, LogReader, TransactionalLog};
@@ -194,7 +195,9 @@ impl Adapters for Real {
     }
 
     async fn reader(&self, config: &SinkConfig) -> Result<Box<dyn LogReader>, PortError> {
-        Ok(Box::new(TopicReader::new(&self.kafka, ReaderSettings::new(&config.topic, config.group()))?))
+        let mut settings = ReaderSettings::new(&config.topic, config.group());
+        settings.headers = config.output.fields.contains(&Field::Headers);
+        Ok(Box::new(TopicReader::new(&self.kafka, settings)?))
     }
 
     async fn store(&self, config: &SinkConfig) -> Result<Box<dyn ObjectStore>, PortError> {

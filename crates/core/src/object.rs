@@ -1,72 +1,14 @@
-//! Objects: their names, their metadata, and when one is full.
+//! Objects: their metadata, and when one is full.
 //!
 //! The objects of a topic partition form a chain that tiles the log: an object covers the offsets from
 //! [`ObjectMeta::covers_from`] up to [`ObjectMeta::next`], and the next one starts at the first record visible at or
-//! after that. An object's name is a function of its first record alone, so whoever writes it, whenever it is cut,
+//! after that. An object's name ([`crate::layout`]) is a function of its first record alone, so whoever writes it, whenever it is cut,
 //! the name is the same, and a conditional create lets exactly one of them stand.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
-use time::OffsetDateTime;
-
-/// The end of every object's name.
-pub const SUFFIX: &str = ".jsonl.gz";
-
-/// What names an object: its place in the log, and its first record's hour.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ObjectName {
-    /// The table as SQL names it.
-    pub table: String,
-    /// The hour of the first record.
-    pub hour: Hour,
-    /// The topic that the records come from.
-    pub topic: String,
-    /// Its partition.
-    pub partition: i32,
-    /// The offset of the first record.
-    pub first: i64,
-}
-
-/// A whole hour in UTC: a record's S3 folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Hour(i64);
-
-impl Hour {
-    /// The hour of a time in milliseconds since 1970-01-01 UTC, which is never negative in a Kafka record.
-    pub fn of(timestamp_ms: i64) -> Self {
-        Self(timestamp_ms.max(0) / 3_600_000)
-    }
-}
-
-impl fmt::Display for Hour {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Above the year 9999 there is no folder with four digits; the broker refuses such stamps long before.
-        let time = OffsetDateTime::from_unix_timestamp(self.0 * 3600).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let (year, month, day) = time.to_calendar_date();
-        write!(f, "year={year:04}/month={:02}/day={day:02}/hour={:02}", u8::from(month), time.hour())
-    }
-}
-
-impl fmt::Display for ObjectName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { table, hour, topic, partition, first } = self;
-        write!(f, "table={table}/{hour}/{topic}-{partition:010}-{first:020}{SUFFIX}")
-    }
-}
-
-/// The partition and the first offset in an object's key, if it is an object of this topic.
-pub fn parse_key(key: &str, topic: &str) -> Option<(i32, i64)> {
-    let name = key.rsplit('/').next()?;
-    let rest = name.strip_prefix(topic)?.strip_prefix('-')?.strip_suffix(SUFFIX)?;
-    let (partition, first) = rest.split_once('-')?;
-    let digits = |text: &str, width| text.len() == width && text.bytes().all(|b| b.is_ascii_digit());
-    if !digits(partition, 10) || !digits(first, 20) {
-        return None;
-    }
-    Some((partition.parse().ok()?, first.parse().ok()?))
-}
+use crate::layout::Period;
 
 /// What an object says of itself in its user metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,8 +129,8 @@ pub enum Cut {
     Bytes,
     /// It is old enough.
     Age,
-    /// The next record belongs to a later hour.
-    Hour,
+    /// The next record belongs to a later period.
+    Period,
     /// The worker stops.
     Stop,
 }
@@ -196,8 +138,8 @@ pub enum Cut {
 /// What an open object holds so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Filling {
-    /// The hour in its name.
-    pub hour: Hour,
+    /// The period in its name.
+    pub period: Period,
     /// Records.
     pub rows: u64,
     /// Bytes before compression.
@@ -205,12 +147,12 @@ pub struct Filling {
 }
 
 impl CutLimits {
-    /// Whether an open object must be closed before a record of this hour and size is added.
+    /// Whether an open object must be closed before a record of this period and size is added.
     ///
-    /// A record of an earlier hour stays: cutting there would give a storm of small files when hours alternate.
-    pub fn before(&self, filling: &Filling, hour: Hour, bytes: u64) -> Option<Cut> {
-        if hour > filling.hour {
-            Some(Cut::Hour)
+    /// A record of an earlier period stays: cutting there would give a storm of small files when periods alternate.
+    pub fn before(&self, filling: &Filling, period: Period, bytes: u64) -> Option<Cut> {
+        if period > filling.period {
+            Some(Cut::Period)
         } else if filling.rows >= self.rows_max {
             Some(Cut::Rows)
         } else if filling.bytes.saturating_add(bytes) > self.bytes_max {
@@ -226,34 +168,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn name(first: i64, timestamp_ms: i64) -> ObjectName {
-        ObjectName {
-            table: "order_items".to_owned(),
-            hour: Hour::of(timestamp_ms),
-            topic: "cdc.public.order_items".to_owned(),
-            partition: 0,
-            first,
-        }
-    }
-
-    #[test]
-    fn the_name_is_the_contracts() {
-        assert_eq!(
-            name(42, 1_795_395_599_999).to_string(),
-            "table=order_items/year=2026/month=11/day=23/hour=00/cdc.public.order_items-0000000000-00000000000000000042.jsonl.gz"
-        );
-    }
-
-    #[test]
-    fn foreign_keys_are_told_apart() {
-        let topic = "cdc.public.users";
-        for key in
-            ["cdc.public.users2-0000000000-00000000000000000042.jsonl.gz", "cdc.public.users-0-1.jsonl.gz", "x", ""]
-        {
-            assert_eq!(parse_key(key, topic), None, "{key}");
-        }
-    }
+    use crate::layout::Layout;
 
     fn meta() -> impl Strategy<Value = ObjectMeta> {
         (any::<[i64; 4]>(), any::<[u64; 3]>(), any::<i32>(), "[a-z.]{0,9}", proptest::option::of("[0-9A-F]/[0-9A-F]"))
@@ -278,18 +193,6 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keys_round_trip(first in 0..i64::MAX, at in 0i64..4_000_000_000_000) {
-            let key = name(first, at).to_string();
-            prop_assert_eq!(parse_key(&key, "cdc.public.order_items"), Some((0, first)));
-        }
-
-        #[test]
-        fn later_hours_sort_later(a in 0i64..4_000_000_000_000, b in 0i64..4_000_000_000_000) {
-            let (a, b) = (Hour::of(a), Hour::of(b));
-            prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
-        }
-
-        #[test]
         fn metadata_round_trips(meta in meta()) {
             let mut map = meta.to_map();
             prop_assert_eq!(ObjectMeta::from_map(&map), Ok(meta));
@@ -298,20 +201,21 @@ mod tests {
         }
 
         #[test]
-        fn every_object_takes_a_record_and_hours_never_go_forward_inside(
+        fn every_object_takes_a_record_and_periods_never_go_forward_inside(
             records in proptest::collection::vec((0i64..5, 1u64..30), 1..60), rows_max in 1u64..5, bytes_max in 1u64..40,
         ) {
+            let layout = Layout::contract("users", ".jsonl.gz");
             let limits = CutLimits { rows_max, bytes_max, age_max: Duration::from_secs(1) };
             let mut open: Option<Filling> = None;
             for (hour, bytes) in records {
-                let hour = Hour::of(hour * 3_600_000);
-                if open.is_some_and(|filling| limits.before(&filling, hour, bytes).is_some()) {
+                let period = layout.period(hour * 3_600_000);
+                if open.is_some_and(|filling| limits.before(&filling, period, bytes).is_some()) {
                     open = None;
                 }
-                let filling = open.get_or_insert(Filling { hour, rows: 0, bytes: 0 });
+                let filling = open.get_or_insert(Filling { period, rows: 0, bytes: 0 });
                 filling.rows += 1;
                 filling.bytes += bytes;
-                prop_assert!(hour <= filling.hour && filling.rows <= rows_max);
+                prop_assert!(period <= filling.period && filling.rows <= rows_max);
                 prop_assert!(filling.bytes <= bytes_max || filling.rows == 1);
             }
         }

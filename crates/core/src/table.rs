@@ -227,6 +227,35 @@ pub enum Compression {
     None,
     /// gzip: `.jsonl.gz`.
     Gzip,
+    /// Zstandard: `.jsonl.zst`.
+    Zstd,
+    /// Snappy in its framing format: `.jsonl.snappy`.
+    Snappy,
+}
+
+impl Compression {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::None, Self::Gzip, Self::Zstd, Self::Snappy];
+
+    /// Its name in settings and in `file.compression.type`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::Snappy => "snappy",
+        }
+    }
+
+    /// The end of names; empty without compression.
+    pub const fn ending(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Gzip => ".gz",
+            Self::Zstd => ".zst",
+            Self::Snappy => ".snappy",
+        }
+    }
 }
 
 /// How a table's objects are written. An object ends at whichever limit is met first, and with its hour.

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use datapipe_core::catalog::Catalog;
 use datapipe_core::connector::{ConfigSecret, SinkConfig, SourceConfig};
+use datapipe_core::layout::Layout;
+use datapipe_core::output::Output;
 use datapipe_core::plan::{Plan, Problems};
 use datapipe_core::port::connect::ConfigMap;
 use datapipe_core::settings::{Role, Settings};
-use datapipe_core::table::{Sink, SnapshotMode, Table, TablePipeline, WorkerKind};
+use datapipe_core::table::{Compression, Sink, SnapshotMode, Table, TablePipeline, WorkerKind};
 use datapipe_core::value::{Modes, TimeMode};
 use proptest::prelude::*;
 use serde_json::json;
@@ -205,7 +207,7 @@ fn keys_that_only_tune_a_jvm_are_listed() {
         ignored.contains(&"poll.interval.ms".to_owned()) && ignored.contains(&"producer.override.linger.ms".to_owned())
     );
     let sink = SinkConfig::from_map(&planned_map(Role::Sink)).unwrap();
-    assert_eq!(sink.ignored, ["consumer.override.max.poll.records", "errors.deadletterqueue.context.headers.enable"]);
+    assert_eq!(sink.ignored, ["consumer.override.max.poll.records"]);
 }
 
 #[test]
@@ -270,7 +272,8 @@ fn the_reference_configurations_are_served() {
         ("consumer.override.max.poll.records", "500"),
     ]);
     let sink = SinkConfig::from_map(&sink).unwrap();
-    assert_eq!((sink.prefix.as_str(), sink.suffix.as_str()), ("table=users/", ".jsonl.gz"));
+    assert_eq!(sink.layout, Layout::contract("users", ".jsonl.gz"));
+    assert_eq!(sink.output, Output::lines(Compression::Gzip));
     assert!(!format!("{sink:?}").contains("hunter2"));
 }
 

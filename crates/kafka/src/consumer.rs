@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use datapipe_core::port::log::{GroupOffset, LogIdentity, LogReader, ReadRecord, RecordBatch};
+use datapipe_core::port::log::{GroupOffset, LogIdentity, LogReader, ReadHeaders, ReadRecord, RecordBatch};
 use datapipe_core::port::{ErrorKind, PortError};
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::{BorrowedMessage, Headers as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::Notify;
 
@@ -33,12 +33,20 @@ pub struct ReaderSettings {
     pub prefetch_bytes: u32,
     /// A poll ends when it has gathered this many bytes of keys and values.
     pub batch_bytes: usize,
+    /// Records come with their headers.
+    pub headers: bool,
 }
 
 impl ReaderSettings {
     /// Settings with the defaults: 1 MiB ahead, 256 KiB per poll.
     pub fn new(topic: impl Into<String>, group: impl Into<String>) -> Self {
-        Self { topic: topic.into(), group: group.into(), prefetch_bytes: 1024 * 1024, batch_bytes: 256 * 1024 }
+        Self {
+            topic: topic.into(),
+            group: group.into(),
+            prefetch_bytes: 1024 * 1024,
+            batch_bytes: 256 * 1024,
+            headers: false,
+        }
     }
 }
 
@@ -52,6 +60,8 @@ pub struct TopicReader {
     ready: Arc<Notify>,
     /// The next offset of each partition that has been sought.
     positions: BTreeMap<i32, i64>,
+    /// The headers of one record, if they are asked for.
+    headers: Option<Vec<u8>>,
 }
 
 impl TopicReader {
@@ -66,7 +76,9 @@ impl TopicReader {
         let ready = Arc::new(Notify::new());
         let signal = Arc::clone(&ready);
         consumer.set_nonempty_callback(move || signal.notify_one());
-        Ok(Self { client: Arc::new(Background::new(consumer)), settings, ready, positions: BTreeMap::new() })
+        let headers = settings.headers.then(Vec::new);
+        let client = Arc::new(Background::new(consumer));
+        Ok(Self { client, settings, ready, positions: BTreeMap::new(), headers })
     }
 
     fn attempt(&self, what: &str, partition: i32) -> String {
@@ -87,7 +99,7 @@ impl TopicReader {
         let records_before = batch.len();
         while batch.size() < bytes_max {
             match self.client.poll(Duration::ZERO) {
-                Some(Ok(message)) => take(&message, &mut self.positions, batch),
+                Some(Ok(message)) => take(&message, &mut self.positions, self.headers.as_mut(), batch),
                 // Only in an empty poll the end matters, and there librdkafka's own position tells it.
                 Some(Err(KafkaError::PartitionEOF(_))) => {}
                 Some(Err(error)) if tail::is_passing(&error) => {}
@@ -126,17 +138,30 @@ impl TopicReader {
     }
 }
 
-fn take(message: &BorrowedMessage<'_>, positions: &mut BTreeMap<i32, i64>, batch: &mut RecordBatch) {
+fn take(
+    message: &BorrowedMessage<'_>,
+    positions: &mut BTreeMap<i32, i64>,
+    headers: Option<&mut Vec<u8>>,
+    batch: &mut RecordBatch,
+) {
     let (partition, offset) = (message.partition(), message.offset());
     // A record fetched before a seek may still come out after it.
     let Some(position) = positions.get_mut(&partition).filter(|position| offset >= **position) else { return };
     *position = offset + 1;
+    let headers = headers.map_or(ReadHeaders::default(), |written| {
+        written.clear();
+        for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
+            ReadHeaders::write(header.key, header.value, written);
+        }
+        ReadHeaders::of(written)
+    });
     batch.push(ReadRecord {
         partition,
         offset,
         timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
         key: message.key(),
         value: message.payload(),
+        headers,
     });
 }
 

@@ -1,17 +1,16 @@
 //! An object's bytes to lines.
 
-use std::io::{BufRead, Write};
+use std::io::{self, BufRead};
 
-use flate2::write::MultiGzDecoder;
+use datapipe_core::table::Compression;
 use sha2::{Digest, Sha256};
 
-/// How much of the compressed bytes is inflated at a time. Deflate expands at most 1032 times, so that at most about
-/// 4 MiB of lines are in memory beside an unfinished one.
-const STEP_BYTES: usize = 4 * 1024;
+use crate::inflate::Inflate;
 
 /// Reads one object.
 pub(crate) struct Decoder {
-    gzip: MultiGzDecoder<Vec<u8>>,
+    inflate: Inflate,
+    compression: Compression,
     digest: Sha256,
     size: u64,
     line_bytes_max: usize,
@@ -29,8 +28,9 @@ pub(crate) enum Stopped<E> {
 }
 
 impl Decoder {
-    pub(crate) fn new(line_bytes_max: usize) -> Self {
-        Self { gzip: MultiGzDecoder::new(Vec::new()), digest: Sha256::new(), size: 0, line_bytes_max, searched: 0 }
+    pub(crate) fn new(compression: Compression, line_bytes_max: usize) -> io::Result<Self> {
+        let inflate = Inflate::new(compression)?;
+        Ok(Self { inflate, compression, digest: Sha256::new(), size: 0, line_bytes_max, searched: 0 })
     }
 
     /// Counts and digests bytes without looking into them.
@@ -45,9 +45,10 @@ impl Decoder {
         bytes: &[u8],
         take: &mut impl FnMut(&[u8]) -> Result<(), Stopped<E>>,
     ) -> Result<(), Stopped<E>> {
-        for step in bytes.chunks(STEP_BYTES) {
-            self.gzip.write_all(step).map_err(|error| Stopped::Content(format!("it is no gzip: {error}")))?;
-            let lines = self.gzip.get_mut();
+        for step in bytes.chunks(self.inflate.step_bytes()) {
+            let no_content = |error| Stopped::Content(format!("it is no {}: {error}", self.compression.name()));
+            self.inflate.write(step).map_err(no_content)?;
+            let lines = self.inflate.out();
             let mut taken = 0;
             let mut searched = self.searched;
             loop {
@@ -71,8 +72,8 @@ impl Decoder {
         &mut self,
         take: &mut impl FnMut(&[u8]) -> Result<(), Stopped<E>>,
     ) -> Result<(), Stopped<E>> {
-        self.gzip.try_finish().map_err(|error| Stopped::Content(format!("it is cut off: {error}")))?;
-        let rest = std::mem::take(self.gzip.get_mut());
+        self.inflate.finish().map_err(|error| Stopped::Content(format!("it is cut off: {error}")))?;
+        let rest = std::mem::take(self.inflate.out());
         rest.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).try_for_each(|line| {
             check_length(line, self.line_bytes_max)?;
             take(line)
@@ -94,19 +95,42 @@ fn check_length<E>(line: &[u8], line_bytes_max: usize) -> Result<(), Stopped<E>>
 
 #[cfg(test)]
 mod tests {
-    use flate2::Compression;
+    use std::io::Write as _;
+
     use flate2::write::GzEncoder;
 
     use super::*;
 
     fn gzip(text: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(text).unwrap();
         encoder.finish().unwrap()
     }
 
+    fn compressed(compression: Compression, text: &[u8]) -> Vec<u8> {
+        match compression {
+            Compression::None => text.to_vec(),
+            Compression::Gzip => gzip(text),
+            Compression::Zstd => {
+                let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+                encoder.include_checksum(true).unwrap();
+                encoder.write_all(text).unwrap();
+                encoder.finish().unwrap()
+            }
+            Compression::Snappy => {
+                let mut encoder = snap::write::FrameEncoder::new(Vec::new());
+                encoder.write_all(text).unwrap();
+                encoder.into_inner().unwrap()
+            }
+        }
+    }
+
     fn decode(bytes: &[u8], line_bytes_max: usize) -> Result<Vec<String>, String> {
-        let mut decoder = Decoder::new(line_bytes_max);
+        decode_as(Compression::Gzip, bytes, line_bytes_max)
+    }
+
+    fn decode_as(compression: Compression, bytes: &[u8], line_bytes_max: usize) -> Result<Vec<String>, String> {
+        let mut decoder = Decoder::new(compression, line_bytes_max).unwrap();
         let mut found = Vec::new();
         let mut take = |line: &[u8]| {
             found.push(String::from_utf8(line.to_vec()).unwrap());
@@ -127,22 +151,34 @@ mod tests {
 
     #[test]
     fn lines_are_found_across_parts_and_members() {
-        let bytes = [gzip(b"one\ntwo\nth"), gzip(b"ree\nfour")].concat();
-        assert_eq!(decode(&bytes, 100).unwrap(), ["one", "two", "three", "four"]);
+        for compression in Compression::ALL {
+            let parts: [&[u8]; 2] = [b"one\ntwo\nth", b"ree\nfour"];
+            let bytes = parts.map(|part| compressed(compression, part)).concat();
+            assert_eq!(
+                decode_as(compression, &bytes, 100).unwrap(),
+                ["one", "two", "three", "four"],
+                "{compression:?}"
+            );
+        }
     }
 
     #[test]
     fn a_cut_or_altered_object_is_noticed() {
-        let text: Vec<u8> = (0..2000).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
-        let bytes = gzip(&text);
-        assert_eq!(decode(&bytes, 100).unwrap().len(), 2000);
-        for cut in [1, 9, bytes.len() / 2] {
-            assert!(decode(&bytes[..bytes.len() - cut], 100).is_err(), "cut by {cut}");
+        let text: Vec<u8> = (0..20_000).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
+        for compression in Compression::ALL.into_iter().filter(|compression| *compression != Compression::None) {
+            let bytes = compressed(compression, &text);
+            assert_eq!(decode_as(compression, &bytes, 100).unwrap().len(), 20_000);
+            for cut in [1, 9, bytes.len() / 2] {
+                let cut_off = decode_as(compression, &bytes[..bytes.len() - cut], 100);
+                assert!(cut_off.is_err(), "{compression:?} cut by {cut}");
+            }
+            let mut altered = bytes;
+            let middle = altered.len() / 2;
+            altered[middle] ^= 0x10;
+            assert!(decode_as(compression, &altered, 100).is_err(), "{compression:?}");
+            let plain = decode_as(compression, b"{\"plain\":1}\n", 100);
+            assert!(plain.is_err(), "{compression:?}");
         }
-        let mut altered = bytes;
-        let middle = altered.len() / 2;
-        altered[middle] ^= 0x10;
-        assert!(decode(&altered, 100).is_err());
         assert!(decode(b"{\"plain\":1}\n", 100).unwrap_err().contains("no gzip"));
     }
 

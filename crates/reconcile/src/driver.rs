@@ -1,7 +1,7 @@
 //! Reads objects and rows and hands them to the comparing thread.
 
 use bytes::Bytes;
-use datapipe_core::object::{ObjectMeta, parse_key};
+use datapipe_core::object::ObjectMeta;
 use datapipe_core::port::PortError;
 use datapipe_core::port::store::{Head, ObjectStore};
 use tokio::sync::mpsc;
@@ -55,7 +55,7 @@ fn compare(scope: Scope, mut taken: mpsc::Receiver<Piece>) -> Result<Option<Repo
     while let Some(piece) = taken.blocking_recv() {
         match piece {
             Piece::Problem(problem) => proof.problem(problem),
-            Piece::Begin { name, partition, meta } => proof.begin(name, partition, meta.map(|meta| *meta)),
+            Piece::Begin { name, partition, meta } => proof.begin(name, partition, meta.map(|meta| *meta))?,
             Piece::Bytes(bytes) => proof.bytes(&bytes)?,
             Piece::End => proof.end()?,
             Piece::Rows(batch) => proof.rows(&batch)?,
@@ -118,13 +118,13 @@ impl Feed<'_> {
 
     /// The table's objects by partition and first offset: the hours in their keys need not be in that order.
     async fn objects(&self) -> Result<Vec<(i32, i64, String)>, Ended> {
-        let prefix = self.scope.prefix();
+        let prefix = self.scope.root();
         let (mut objects, mut from) = (Vec::new(), None::<String>);
         loop {
             let listed = self.store.list(&prefix, false, from.as_deref()).await;
             let page = listed.map_err(|error| self.failed(error))?;
             for key in page.keys {
-                match parse_key(&key, &self.scope.topic) {
+                match self.scope.layout.parse(&key, &self.scope.topic) {
                     Some((partition, first)) => objects.push((partition, first, key)),
                     None if hidden(&key) => {}
                     None => {

@@ -47,11 +47,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod chain;
+mod content;
 mod decode;
 mod driver;
 mod error;
 mod event;
 mod fold;
+mod inflate;
 mod proof;
 mod report;
 mod row;

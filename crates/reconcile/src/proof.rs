@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 
 use datapipe_core::object::ObjectMeta;
 
+use crate::content::Content;
 use crate::decode::{Decoder, Stopped};
 use crate::error::ReconcileError;
 use crate::event::{self, Event, Op};
@@ -39,6 +40,7 @@ struct Object {
 /// The object that is being read.
 struct Open {
     decoder: Decoder,
+    content: Content,
     meta: Option<ObjectMeta>,
     lines: u64,
     broken: bool,
@@ -75,12 +77,20 @@ impl Proof {
     }
 
     /// An object follows; objects come by partition and first offset.
-    pub(crate) fn begin(&mut self, name: String, partition: i32, meta: Option<ObjectMeta>) {
+    pub(crate) fn begin(
+        &mut self,
+        name: String,
+        partition: i32,
+        meta: Option<ObjectMeta>,
+    ) -> Result<(), ReconcileError> {
         self.report.objects += 1;
         self.report.unattested += u64::from(meta.is_none());
         self.objects.push(Object { name: name.into(), partition });
-        let decoder = Decoder::new(self.scope.limits.line_bytes_max);
-        self.open = Some(Open { decoder, meta, lines: 0, broken: false });
+        let (output, line_bytes_max) = (self.scope.output.clone(), self.scope.limits.line_bytes_max);
+        let decoder = Decoder::new(output.compression, line_bytes_max)
+            .map_err(|error| ReconcileError::BrokenOff(Box::new(error)))?;
+        self.open = Some(Open { decoder, content: Content::new(output), meta, lines: 0, broken: false });
+        Ok(())
     }
 
     /// The object's next bytes.
@@ -89,7 +99,8 @@ impl Proof {
         let mut open = self.open.take().expect("bytes follow the begin of an object");
         open.decoder.digest(bytes);
         if !open.broken {
-            let read = open.decoder.lines(bytes, &mut |line| self.line(line, &mut open.lines));
+            let Open { decoder, content, lines, .. } = &mut open;
+            let read = decoder.lines(bytes, &mut |line| self.line(line, content, lines));
             open.broken = !self.usable(read)?;
         }
         self.open = Some(open);
@@ -100,7 +111,9 @@ impl Proof {
     pub(crate) fn end(&mut self) -> Result<(), ReconcileError> {
         let mut open = self.open.take().expect("an end follows the begin of an object");
         if !open.broken {
-            let read = open.decoder.finish(&mut |line| self.line(line, &mut open.lines));
+            let Open { decoder, content, lines, .. } = &mut open;
+            let read = decoder.finish(&mut |line| self.line(line, content, lines));
+            let read = read.and_then(|()| content.end().map_err(Stopped::Content));
             open.broken = !self.usable(read)?;
         }
         let (size, sha256) = open.decoder.sum();
@@ -110,7 +123,7 @@ impl Proof {
             self.object_problem(ProblemKind::Altered, what);
         }
         if !open.broken && open.lines != meta.written {
-            let what = format!("it holds {} lines, its metadata say {}", open.lines, meta.written);
+            let what = format!("it holds {} records, its metadata say {}", open.lines, meta.written);
             self.object_problem(ProblemKind::Altered, what);
         }
         Ok(())
@@ -132,12 +145,14 @@ impl Proof {
         }
     }
 
-    fn line(&mut self, line: &[u8], lines: &mut u64) -> Result<(), Stopped<ReconcileError>> {
-        *lines += 1;
+    fn line(&mut self, line: &[u8], content: &mut Content, lines: &mut u64) -> Result<(), Stopped<ReconcileError>> {
+        let number = *lines + 1;
+        let unusable = |why: &dyn std::fmt::Display| Stopped::Content(format!("record {number}: {why}"));
+        let Some(value) = content.value(line).map_err(|why| unusable(&why))? else { return Ok(()) };
+        *lines = number;
         self.place += 1;
-        let unusable = |why: &dyn std::fmt::Display| Stopped::Content(format!("line {lines}: {why}"));
         let object = self.objects.len() - 1;
-        let (op, lsn, image) = match event::parse(line).map_err(|why| unusable(&why))? {
+        let (op, lsn, image) = match event::parse(&value).map_err(|why| unusable(&why))? {
             Event::Row { op, lsn, image } => (op, lsn, image.as_bytes()),
             Event::Truncate { lsn } => return self.truncate(object, lsn).map_err(Stopped::Taker),
             Event::Other => return Ok(()),

@@ -4,11 +4,19 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use datapipe_core::layout::Layout;
+use datapipe_core::output::Output;
+use datapipe_core::table::Compression;
+
 /// One table and its objects.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    /// The table as SQL names it; its objects lie below `table={table}/`.
+    /// The table as SQL names it.
     pub table: String,
+    /// How its objects are named; the contract's way without another.
+    pub layout: Layout,
+    /// What they hold; lines of JSON in gzip without another.
+    pub output: Output,
     /// The topic that the objects come from.
     pub topic: String,
     /// The key's columns in the key's order; at least one.
@@ -54,10 +62,15 @@ impl Scope {
     /// A table with the default bounds.
     pub fn new(table: impl Into<String>, topic: impl Into<String>, key: Vec<String>) -> Self {
         let (table, topic, answered) = (table.into(), topic.into(), BTreeMap::new());
-        Self { table, topic, key, answered, rereads: false, limits: Limits::default() }
+        let output = Output::lines(Compression::Gzip);
+        let layout = Layout::contract(&table, &output.ending());
+        Self { table, layout, output, topic, key, answered, rereads: false, limits: Limits::default() }
     }
 
-    pub(crate) fn prefix(&self) -> String {
-        format!("table={}/", self.table)
+    /// What the keys of its objects begin with. The contract's folder is the table's alone, so what else lies there is
+    /// found too.
+    pub(crate) fn root(&self) -> String {
+        let (root, folder) = (self.layout.root(&self.topic, None), format!("table={}/", self.table));
+        if root.starts_with(&folder) { folder } else { root }
     }
 }

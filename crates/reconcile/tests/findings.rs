@@ -175,7 +175,7 @@ async fn a_cut_object() {
 #[tokio::test]
 async fn lines_that_are_no_events() {
     for (line, why) in [
-        ("no json", "line 2:"),
+        ("no json", "record 2:"),
         (r#"{"op":"c","after":{"name":"x"},"source":{"lsn":1}}"#, "key column id is missing"),
         (r#"{"op":"u","after":null,"source":{"lsn":1}}"#, "`after` is missing"),
     ] {

@@ -2,7 +2,6 @@
 
 use datapipe_core::connector::{ConfigProblem, Plugin, SinkConfig, SourceConfig};
 use datapipe_core::port::connect::ConfigMap;
-use datapipe_core::table::Compression;
 
 /// A connector that this worker can run, or why it cannot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +42,7 @@ pub fn refusal(map: &ConfigMap) -> Option<String> {
 pub(crate) fn check(map: &ConfigMap) -> Result<Connector, Vec<ConfigProblem>> {
     match Plugin::of(map) {
         Some(plugin) if plugin.source => SourceConfig::from_map(map).map(|config| Connector::Source(Box::new(config))),
-        Some(_) => SinkConfig::from_map(map).and_then(served).map(|config| Connector::Sink(Box::new(config))),
+        Some(_) => SinkConfig::from_map(map).map(|config| Connector::Sink(Box::new(config))),
         None => {
             let class = map.get("connector.class").map_or("", String::as_str);
             let why = format!("{class:?} is not one that the native worker serves");
@@ -56,29 +55,4 @@ pub(crate) fn check(map: &ConfigMap) -> Result<Connector, Vec<ConfigProblem>> {
 /// The classes that are served.
 pub(crate) fn classes() -> Vec<&'static str> {
     datapipe_core::connector::keys::PLUGINS.iter().map(|plugin| plugin.class).collect()
-}
-
-/// The native sink's objects are the contract's: one layout, gzip.
-fn served(config: SinkConfig) -> Result<SinkConfig, Vec<ConfigProblem>> {
-    let key = "file.name.template".to_owned();
-    if table_of(&config.prefix).is_none() {
-        let why = format!("it starts with {:?}", config.prefix);
-        return Err(vec![ConfigProblem { key, why, fix: "the native sink writes table={table}/ only".to_owned() }]);
-    }
-    if config.suffix != datapipe_core::object::SUFFIX {
-        let why = format!("it ends with {:?}", config.suffix);
-        return Err(vec![ConfigProblem { key, why, fix: "the native sink writes .jsonl.gz only".to_owned() }]);
-    }
-    if config.compression != Compression::Gzip {
-        let fix = "leave it out for gzip, which the ending .gz says too".to_owned();
-        let why = "\"none\" would not be heeded: the native sink writes gzip".to_owned();
-        return Err(vec![ConfigProblem { key: "file.compression.type".to_owned(), why, fix }]);
-    }
-    Ok(config)
-}
-
-/// The table in an object prefix `table={table}/`.
-pub(crate) fn table_of(prefix: &str) -> Option<&str> {
-    let table = prefix.strip_prefix("table=")?.strip_suffix('/')?;
-    (!table.is_empty() && !table.contains('/')).then_some(table)
 }

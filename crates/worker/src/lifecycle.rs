@@ -158,15 +158,15 @@ mod tests {
     }
 
     #[test]
-    fn compression_that_would_not_be_heeded_is_refused() {
+    fn a_name_that_claims_another_compression_is_refused() {
         let with = |value: &str| {
             let mut config = sink("x");
             config.insert("file.compression.type".to_owned(), value.to_owned());
             crate::connectors::read(&config)
         };
         assert!(matches!(with("gzip"), Connector::Sink(_)));
-        let Connector::Unusable(why) = with("none") else { panic!("none is heeded") };
-        assert!(why.starts_with("file.compression.type: "), "{why}");
+        let Connector::Unusable(why) = with("none") else { panic!("a name that ends with .gz is not gzip") };
+        assert!(why.starts_with("file.name.template: "), "{why}");
     }
 
     #[test]

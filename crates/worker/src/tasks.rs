@@ -20,7 +20,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::adapters::Adapters;
-use crate::connectors::table_of;
 use crate::health::{Limits, Observed, Phase, judge};
 use crate::{Backoff, WorkerSettings};
 use datapipe_core::port::connect::State;
@@ -221,10 +220,14 @@ pub(crate) async fn run_sink(
 
 fn deliver_settings(config: &SinkConfig, worker: &WorkerSettings) -> DeliverSettings {
     DeliverSettings {
-        table: table_of(&config.prefix).unwrap_or_default().to_owned(),
+        connector: config.name.clone(),
+        task: 0,
+        layout: config.layout.clone(),
+        output: config.output.clone(),
         topic: config.topic.clone(),
         group: config.group(),
         dead_letter_topic: config.dead_letter_topic.clone(),
+        dead_letter_context: config.dead_letter_context,
         limits: CutLimits { rows_max: config.rows_max, bytes_max: config.bytes_max, age_max: config.age_max },
         compression_level: 1,
         memory_max: OBJECT_MEMORY_MAX,

@@ -5,7 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant};
 
 use datapipe_core::convention::Names;
-use datapipe_core::object::{ObjectMeta, parse_key};
+use datapipe_core::layout::Layout;
+use datapipe_core::object::ObjectMeta;
 use datapipe_core::port::log::{LogReader, ReadRecord, RecordBatch};
 use datapipe_core::port::store::ObjectStore;
 use datapipe_core::progress::Progress;
@@ -104,7 +105,8 @@ pub async fn objects(store: &S3Store, table: &str, topic: &str) -> Result<Vec<Ob
             break;
         }
     }
-    keys.sort_by_key(|key| parse_key(key, topic));
+    let layout = Layout::contract(table, ".jsonl.gz");
+    keys.sort_by_key(|key| layout.parse(key, topic));
     let mut objects = Vec::new();
     for key in keys {
         let head = store.head(&key).await?.ok_or("a listed object is gone")?;

@@ -13,6 +13,7 @@ mod problem;
 mod reader;
 mod shown;
 mod sink;
+mod sink_output;
 mod source;
 
 pub use cluster::{Registered, Registry};

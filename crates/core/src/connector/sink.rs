@@ -3,17 +3,14 @@ use std::time::Duration;
 
 use super::keys::S3_SINK;
 use super::reader::Reader;
+use super::sink_output::{layout, output, write_output};
 use super::{ConfigProblem, ConfigSecret};
+use crate::layout::Layout;
+use crate::output::Output;
 use crate::port::connect::ConfigMap;
-use crate::table::Compression;
 
 const FILTER: &str = "org.apache.kafka.connect.transforms.Filter";
 const IS_TOMBSTONE: &str = "org.apache.kafka.connect.transforms.predicates.RecordIsTombstone";
-const JSON_CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
-
-/// The part of `file.name.template` between the table's folder and the ending.
-const TEMPLATE: &str = "year={{timestamp:unit=yyyy}}/month={{timestamp:unit=MM}}/day={{timestamp:unit=dd}}/\
-                        hour={{timestamp:unit=HH}}/{{topic}}-{{partition:padding=true}}-{{start_offset:padding=true}}";
 
 /// A sink connector: Aiven's S3 sink, as far as the native worker serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,13 +34,10 @@ pub struct SinkConfig {
     pub secret_access_key: ConfigSecret,
     /// `datapipe.s3.session.token`: the token of temporary keys.
     pub session_token: Option<ConfigSecret>,
-    /// What every object's key starts with, up to the `year=` folder: `table=users/`. From `aws.s3.prefix` and
-    /// `file.name.template`.
-    pub prefix: String,
-    /// What every object's key ends with: `.jsonl.gz`. From `file.name.template`.
-    pub suffix: String,
-    /// `file.compression.type`
-    pub compression: Compression,
+    /// `aws.s3.prefix` and `file.name.template`: how objects are named.
+    pub layout: Layout,
+    /// `format.output.*` and `file.compression.type`: what objects hold.
+    pub output: Output,
     /// `file.max.records`: the most rows of an object; without it, or with 0, no limit.
     pub rows_max: u64,
     /// `datapipe.object.max.bytes`: the most bytes of an object before compression; 64 MiB without it.
@@ -52,6 +46,8 @@ pub struct SinkConfig {
     pub age_max: Duration,
     /// `errors.deadletterqueue.topic.name`; none with `errors.tolerance=none`.
     pub dead_letter_topic: Option<String>,
+    /// `errors.deadletterqueue.context.headers.enable`: dead letters say in headers where they come from and why.
+    pub dead_letter_context: bool,
     /// Keys that were given and change nothing here.
     pub ignored: Vec<String>,
 }
@@ -67,7 +63,8 @@ impl SinkConfig {
         let mut reader = Reader::new(map, &S3_SINK);
         reader.class();
         let dynamic = tombstone_filter(&mut reader);
-        let (prefix, suffix) = layout(&mut reader);
+        let output = output(&mut reader);
+        let layout = layout(&mut reader, &output);
         let endpoint = reader.optional("aws.s3.endpoint").map(str::to_owned);
         let rows_max = reader.number("file.max.records", 0, 0..=i32::MAX.unsigned_abs().into(), "rows");
         let age_max_ms = reader.number("datapipe.object.max.age.ms", 60_000, 100..=86_400_000, "milliseconds");
@@ -81,16 +78,13 @@ impl SinkConfig {
             access_key_id: reader.secret("aws.access.key.id"),
             secret_access_key: reader.secret("aws.secret.access.key"),
             session_token: reader.optional("datapipe.s3.session.token").map(ConfigSecret::from_text),
-            prefix,
-            suffix,
-            compression: match reader.choice("file.compression.type") {
-                "none" => Compression::None,
-                _ => Compression::Gzip,
-            },
+            layout,
+            output,
             rows_max: if rows_max == 0 { u64::MAX } else { rows_max },
             bytes_max: reader.number("datapipe.object.max.bytes", 64 << 20, 1024..=5 << 30, "bytes"),
             age_max: Duration::from_millis(age_max_ms),
             dead_letter_topic: dead_letter_topic(&mut reader),
+            dead_letter_context: reader.boolean("errors.deadletterqueue.context.headers.enable", false),
             ignored: Vec::new(),
         };
         let ignored = reader.finish(&dynamic)?;
@@ -100,10 +94,6 @@ impl SinkConfig {
     /// The configuration as Kafka Connect takes it.
     pub fn to_map(&self) -> ConfigMap {
         let mut map: ConfigMap = FIXED.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let compression = match self.compression {
-            Compression::None => "none",
-            Compression::Gzip => "gzip",
-        };
         let rows_max = if self.rows_max == u64::MAX { 0 } else { self.rows_max };
         let values = [
             ("name", self.name.clone()),
@@ -112,14 +102,14 @@ impl SinkConfig {
             ("aws.s3.bucket.name", self.bucket.clone()),
             ("aws.access.key.id", self.access_key_id.to_text()),
             ("aws.secret.access.key", self.secret_access_key.to_text()),
-            ("file.name.template", format!("{}{TEMPLATE}{}", self.prefix, self.suffix)),
-            ("file.compression.type", compression.to_owned()),
+            ("file.name.template", self.layout.to_string()),
             ("file.max.records", rows_max.to_string()),
             ("datapipe.object.max.bytes", self.bytes_max.to_string()),
             ("datapipe.object.max.age.ms", self.age_max.as_millis().to_string()),
             ("errors.tolerance", if self.dead_letter_topic.is_some() { "all" } else { "none" }.to_owned()),
         ];
         map.extend(values.map(|(key, value)| (key.to_owned(), value)));
+        write_output(&self.output, &mut map);
         if let Some(endpoint) = &self.endpoint {
             map.insert("aws.s3.endpoint".to_owned(), endpoint.clone());
         }
@@ -131,7 +121,8 @@ impl SinkConfig {
         }
         if let Some(topic) = &self.dead_letter_topic {
             map.insert("errors.deadletterqueue.topic.name".to_owned(), topic.clone());
-            map.insert("errors.deadletterqueue.context.headers.enable".to_owned(), "true".to_owned());
+            let context = self.dead_letter_context.to_string();
+            map.insert("errors.deadletterqueue.context.headers.enable".to_owned(), context);
         }
         map
     }
@@ -143,17 +134,12 @@ const FIXED: &[(&str, &str)] = &[
     ("tasks.max", "1"),
     ("file.name.timestamp.source", "EVENT"),
     ("file.name.timestamp.timezone", "UTC"),
-    ("format.output.type", "jsonl"),
-    ("format.output.fields", "value"),
-    ("format.output.envelope", "false"),
     ("transforms", "dropTombstone"),
     ("transforms.dropTombstone.type", FILTER),
     ("transforms.dropTombstone.predicate", "isTombstone"),
     ("predicates", "isTombstone"),
     ("predicates.isTombstone.type", IS_TOMBSTONE),
-    ("key.converter", JSON_CONVERTER),
     ("key.converter.schemas.enable", "false"),
-    ("value.converter", JSON_CONVERTER),
     ("value.converter.schemas.enable", "false"),
     ("consumer.override.auto.offset.reset", "earliest"),
     ("consumer.override.isolation.level", "read_committed"),
@@ -167,30 +153,6 @@ fn topic(reader: &mut Reader<'_>) -> String {
         reader.problem("topics", why, "set one, and give each other topic a sink of its own");
     }
     topics.to_owned()
-}
-
-/// The folder before `year=` and the ending; between them only the contract's layout is served.
-fn layout(reader: &mut Reader<'_>) -> (String, String) {
-    const KEY: &str = "file.name.template";
-    let folder = reader.optional("aws.s3.prefix").unwrap_or_default();
-    let example = format!("table=users/{TEMPLATE}.jsonl.gz");
-    let template = reader.required(KEY, &example);
-    match template.split_once(TEMPLATE) {
-        Some((prefix, suffix)) if !prefix.contains("{{") && !suffix.contains("{{") => {
-            (format!("{folder}{prefix}"), suffix.to_owned())
-        }
-        _ => {
-            if !template.is_empty() {
-                let why = format!("{template:?} is not the contract's layout");
-                reader.problem(
-                    KEY,
-                    why,
-                    format!("set a folder, then {TEMPLATE:?}, then an ending such as \".jsonl.gz\""),
-                );
-            }
-            (String::new(), String::new())
-        }
-    }
 }
 
 /// Tombstones hold no row. The reference drops them by a transform, under names of the author's choice; anything

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Problem, pipeline};
 use crate::settings::{ByteSize, Role, Settings, Span};
-use crate::table::{Compression, Sink, Source, Topic, Worker, WorkerKind};
+use crate::table::{Sink, Source, Topic, Worker};
 
 pub(super) struct Bounds<'a> {
     /// What precedes the keys: `tables.NAME.`, or nothing for the sections of all tables.
@@ -23,7 +23,6 @@ pub(super) fn sections(settings: &Settings, problems: &mut Vec<Problem>) {
     let worker = pipeline::override_worker(Worker::default(), &settings.worker);
     bounds.sink(&sink);
     bounds.worker(&worker);
-    bounds.compression(&sink, &worker);
 }
 
 /// True if `problem` is what a table inherits from a section that is among `told` already.
@@ -70,14 +69,6 @@ impl<'a> Bounds<'a> {
         self.check("sink.bytes", ByteSize(sink.bytes_max), &(ByteSize(1 << 10)..=ByteSize(5 << 30)));
         let ages = Span(Duration::from_millis(100))..=Span(Duration::from_secs(86_400));
         self.check("sink.age", Span(sink.age_max), &ages);
-    }
-
-    /// The native sink's objects are gzip: whether one exists is asked by its name, ending included.
-    pub(super) fn compression(&mut self, sink: &Sink, worker: &Worker) {
-        if sink.compression == Compression::None && worker.kind != WorkerKind::KafkaConnect {
-            let what = format!("none is not written by the sink of a {} worker", worker.kind.name());
-            self.report("sink.compression", what, "leave it out for \"gzip\", or set worker.kind to \"kafka-connect\"");
-        }
     }
 
     pub(super) fn worker(&mut self, worker: &Worker) {

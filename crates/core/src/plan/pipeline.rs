@@ -9,10 +9,12 @@ use super::bounds::Bounds;
 use super::{PostgresPlan, Problem, S3Plan};
 use crate::connector::{ConfigSecret, SinkConfig, SourceConfig};
 use crate::convention::Names;
+use crate::layout::Layout;
+use crate::output::Output;
 use crate::port::connect::ConfigMap;
 use crate::secret::SecretRef;
 use crate::settings::{ByteSize, Role, Settings, SinkSettings, SourceSettings, Span, WorkerSettings};
-use crate::table::{Compression, Sink, Source, Table, TablePipeline, Topic, Worker, WorkerKind};
+use crate::table::{Sink, Source, Table, TablePipeline, Topic, Worker, WorkerKind};
 use crate::transform::Transforms;
 use crate::value::Modes;
 
@@ -113,7 +115,6 @@ pub(super) fn plan(
     bounds.topic(&topic);
     bounds.sink(&sink);
     bounds.worker(&worker);
-    bounds.compression(&sink, &worker);
     bounds.roles(&roles);
     bounds.key(&table.key);
     if worker.kind == WorkerKind::KafkaConnect {
@@ -257,10 +258,7 @@ fn source_connector(place: &Place<'_>, names: &Names, table: &Table, source: &So
 
 fn sink_connector(place: &Place<'_>, names: &Names, sink: &Sink) -> ConnectorPlan {
     let s3 = place.s3;
-    let suffix = match sink.compression {
-        Compression::None => ".jsonl",
-        Compression::Gzip => ".jsonl.gz",
-    };
+    let output = Output::lines(sink.compression);
     let config = SinkConfig {
         name: names.sink_connector.clone(),
         topic: names.data_topic.clone(),
@@ -271,13 +269,13 @@ fn sink_connector(place: &Place<'_>, names: &Names, sink: &Sink) -> ConnectorPla
         access_key_id: ConfigSecret::Reference(s3.access_key_id.clone()),
         secret_access_key: ConfigSecret::Reference(s3.secret_access_key.clone()),
         session_token: s3.session_token.clone().map(ConfigSecret::Reference),
-        prefix: names.object_prefix.clone(),
-        suffix: suffix.to_owned(),
-        compression: sink.compression,
+        layout: Layout::contract(&names.table, &output.ending()),
+        output,
         rows_max: sink.rows_max,
         bytes_max: sink.bytes_max,
         age_max: sink.age_max,
         dead_letter_topic: Some(names.dead_letter_topic.clone()),
+        dead_letter_context: true,
         ignored: Vec::new(),
     };
     ConnectorPlan { role: Role::Sink, name: names.sink_connector.clone(), config: config.to_map() }

@@ -124,6 +124,7 @@ struct Entry {
     timestamp_ms: i64,
     key: Option<(usize, usize)>,
     value: Option<(usize, usize)>,
+    headers: (usize, usize),
 }
 
 /// One record of a [`RecordBatch`].
@@ -139,6 +140,50 @@ pub struct ReadRecord<'a> {
     pub key: Option<&'a [u8]>,
     /// The value; none is a tombstone.
     pub value: Option<&'a [u8]>,
+    /// The headers, if the reader was asked for them.
+    pub headers: ReadHeaders<'a>,
+}
+
+/// A record's headers in order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadHeaders<'a>(&'a [u8]);
+
+impl<'a> ReadHeaders<'a> {
+    /// Adds a header to what [`ReadHeaders::of`] reads. A size of 4 GiB or more, which no log has, is cut.
+    pub fn write(name: &str, value: Option<&[u8]>, to: &mut Vec<u8>) {
+        let mut part = |part: Option<&[u8]>| {
+            let size = part.map_or(u32::MAX, |part| u32::try_from(part.len()).unwrap_or(u32::MAX - 1));
+            to.extend_from_slice(&size.to_le_bytes());
+            to.extend(part.unwrap_or_default().iter().take(size as usize));
+        };
+        part(Some(name.as_bytes()));
+        part(value);
+    }
+
+    /// The headers that were written by [`ReadHeaders::write`].
+    pub fn of(written: &'a [u8]) -> Self {
+        Self(written)
+    }
+
+    /// Names and values; a value may be none.
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, Option<&'a [u8]>)> {
+        let mut rest = self.0;
+        let mut part = move || {
+            let (size, after) = rest.split_first_chunk::<4>()?;
+            let size = u32::from_le_bytes(*size);
+            if size == u32::MAX {
+                rest = after;
+                return Some(None);
+            }
+            let (part, after) = after.split_at_checked(size as usize)?;
+            rest = after;
+            Some(Some(part))
+        };
+        std::iter::from_fn(move || {
+            let name = part()??;
+            Some((std::str::from_utf8(name).unwrap_or_default(), part()?))
+        })
+    }
 }
 
 impl RecordBatch {
@@ -159,8 +204,9 @@ impl RecordBatch {
         };
         let key = place(record.key);
         let value = place(record.value);
+        let headers = place(Some(record.headers.0)).unwrap_or_default();
         let ReadRecord { partition, offset, timestamp_ms, .. } = record;
-        self.entries.push(Entry { partition, offset, timestamp_ms, key, value });
+        self.entries.push(Entry { partition, offset, timestamp_ms, key, value, headers });
     }
 
     /// How many records there are.
@@ -173,7 +219,7 @@ impl RecordBatch {
         self.entries.is_empty()
     }
 
-    /// The size of all keys and values.
+    /// The size of all keys, values and headers.
     pub fn size(&self) -> usize {
         self.bytes.len()
     }
@@ -187,6 +233,7 @@ impl RecordBatch {
             timestamp_ms: entry.timestamp_ms,
             key: part(entry.key),
             value: part(entry.value),
+            headers: ReadHeaders(&self.bytes[entry.headers.0..entry.headers.1]),
         })
     }
 }
@@ -232,4 +279,24 @@ pub trait LogReader: Send {
 
     /// Commits a group offset and a note of at most 1 KiB.
     async fn commit(&mut self, partition: i32, offset: &GroupOffset) -> Result<(), PortError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_keep_their_headers() {
+        let headers = [("a", Some(b"1".as_slice())), ("\u{e9}", None), ("", Some(b""))];
+        let mut written = Vec::new();
+        for (name, value) in &headers {
+            ReadHeaders::write(name, *value, &mut written);
+        }
+        let mut batch = RecordBatch::default();
+        let record = |headers| ReadRecord { partition: 0, offset: 1, timestamp_ms: 2, key: None, value: None, headers };
+        batch.push(record(ReadHeaders::of(&written)));
+        batch.push(record(ReadHeaders::default()));
+        let read: Vec<Vec<_>> = batch.iter().map(|record| record.headers.iter().collect()).collect();
+        assert_eq!(read, [headers.to_vec(), Vec::new()]);
+    }
 }

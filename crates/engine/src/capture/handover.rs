@@ -130,7 +130,7 @@ fn count(batch: &RecordBatch, lsn: Lsn) -> (u64, bool) {
 
 #[cfg(test)]
 mod tests {
-    use datapipe_core::port::log::ReadRecord;
+    use datapipe_core::port::log::{ReadHeaders, ReadRecord};
 
     use super::*;
 
@@ -138,7 +138,14 @@ mod tests {
         let mut batch = RecordBatch::default();
         for (offset, value) in (0..).zip(values) {
             let value = value.as_ref().map(String::as_bytes);
-            batch.push(ReadRecord { partition: 0, offset, timestamp_ms: 0, key: None, value });
+            batch.push(ReadRecord {
+                partition: 0,
+                offset,
+                timestamp_ms: 0,
+                key: None,
+                value,
+                headers: ReadHeaders::default(),
+            });
         }
         batch
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use datapipe_core::object::{Cut, CutLimits, Filling, Hour};
+use datapipe_core::object::{Cut, Filling};
 use datapipe_core::port::log::{LogIdentity, ReadRecord};
 use datapipe_core::port::{ErrorKind, PortError};
 use tokio::time::Instant;
@@ -90,10 +90,10 @@ impl Chain {
         self.dead_lettered += 1;
     }
 
-    pub(super) fn cut_before(&self, limits: &CutLimits, record: &ReadRecord<'_>, bytes: u64) -> Option<Cut> {
+    pub(super) fn cut_before(&self, settings: &DeliverSettings, record: &ReadRecord<'_>, bytes: u64) -> Option<Cut> {
         let open = self.open.as_ref()?;
         let filling: Filling = open.filling();
-        limits.before(&filling, Hour::of(record.timestamp_ms), bytes)
+        settings.limits.before(&filling, settings.layout.period(record.timestamp_ms), bytes)
     }
 
     /// Whether an object of this first record may exist already.
@@ -111,19 +111,24 @@ impl Chain {
         settings: &DeliverSettings,
         identity: &LogIdentity,
         record: &ReadRecord<'_>,
-        line: &[u8],
+        text: &[u8],
         now_us: i64,
     ) -> Result<(), PortError> {
-        let open = self.open.get_or_insert_with(|| {
-            self.opened_at = Some(Instant::now());
-            self.since_us = Some(now_us);
-            OpenObject::new(settings, identity, record, self.next)
-        });
-        open.add(record, line).map_err(|error| {
+        let failed = |error| {
             PortError::new(ErrorKind::Retry, format!("spooling an object in {}", settings.spool_folder.display()))
                 .because(error)
                 .hint("free space there, or set another data folder")
-        })?;
+        };
+        let open = match &mut self.open {
+            Some(open) => open,
+            closed => {
+                let open = OpenObject::new(settings, identity, record, self.next).map_err(failed)?;
+                self.opened_at = Some(Instant::now());
+                self.since_us = Some(now_us);
+                closed.insert(open)
+            }
+        };
+        open.add(record, text).map_err(failed)?;
         self.seen = record.offset + 1;
         Ok(())
     }

@@ -5,14 +5,19 @@
 //! crashes, pauses and two deliveries at once all end in one and the same kind of tiling.
 
 mod chain;
+mod compress;
+mod dead_letter;
 mod object;
+mod record;
 mod recover;
 mod spool;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use datapipe_core::layout::Layout;
 use datapipe_core::object::{Cut, CutLimits};
+use datapipe_core::output::Output;
 use datapipe_core::port::PortError;
 use datapipe_core::port::clock::Clock;
 use datapipe_core::port::log::{DeadLetterQueue, LogIdentity, LogReader, ReadRecord, RecordBatch};
@@ -20,19 +25,28 @@ use datapipe_core::port::store::ObjectStore;
 use tokio_util::sync::CancellationToken;
 
 use self::chain::Chain;
+use self::record::Unusable;
 use crate::gauges::DeliverGauges;
 
 /// What a delivery needs to know.
 #[derive(Clone, Debug)]
 pub struct DeliverSettings {
-    /// The table as SQL names it: the first folder of every key.
-    pub table: String,
+    /// The connector.
+    pub connector: String,
+    /// The number of its task.
+    pub task: u32,
+    /// How objects are named.
+    pub layout: Layout,
+    /// What they hold.
+    pub output: Output,
     /// The topic.
     pub topic: String,
     /// The group that keeps the offsets.
     pub group: String,
-    /// The topic for records that cannot be a line of an object; without one, such a record ends the run.
+    /// The topic for records that cannot be part of an object; without one, such a record ends the run.
     pub dead_letter_topic: Option<String>,
+    /// Dead letters say in headers where they come from and why.
+    pub dead_letter_context: bool,
     /// When an object is full.
     pub limits: CutLimits,
     /// gzip's level, 1 (fast) to 9 (small).
@@ -52,7 +66,7 @@ pub struct Ports<'a> {
     pub reader: &'a mut dyn LogReader,
     /// Where objects go.
     pub store: &'a dyn ObjectStore,
-    /// Where records go that cannot be a line.
+    /// Where records go that cannot be part of an object.
     pub dead_letters: &'a mut dyn DeadLetterQueue,
     /// The wall clock, for what is shown.
     pub clock: &'a dyn Clock,
@@ -67,7 +81,7 @@ pub async fn run<'a>(
     stop: &CancellationToken,
 ) -> Result<(), PortError> {
     let identity = ports.reader.identity().await?;
-    let mut delivery = Delivery { ports, settings, gauges, identity, chains: Vec::new() };
+    let mut delivery = Delivery { ports, settings, gauges, identity, chains: Vec::new(), scratch: Vec::new() };
     for partition in 0..delivery.identity.partitions {
         let next = tokio::select! {
             biased;
@@ -90,6 +104,8 @@ struct Delivery<'a> {
     identity: LogIdentity,
     /// One chain per partition, by its number.
     chains: Vec<Chain>,
+    /// Where a record is put together.
+    scratch: Vec<u8>,
 }
 
 impl Delivery<'_> {
@@ -133,27 +149,39 @@ impl Delivery<'_> {
         if !self.chains[index].expects(record.offset) {
             return Ok(());
         }
-        let Some(line) = record.value else {
+        if record.value.is_none() {
             self.chains[index].skip(record.offset);
             self.gauges.skipped.add(1);
             return Ok(());
-        };
-        if let Err(why) = object::check_line(line) {
-            self.dead_letter(&record, why).await?;
-            self.chains[index].dead_letter(record.offset);
-            return Ok(());
         }
-        if let Some(cut) = self.chains[index].cut_before(&self.settings.limits, &record, line.len() as u64) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let taken = match record::text(&self.settings.output, &record, &mut scratch) {
+            Ok(text) => self.add(index, &record, text).await,
+            Err(unusable) => self.divert(index, &record, unusable).await,
+        };
+        self.scratch = scratch;
+        taken
+    }
+
+    async fn divert(&mut self, index: usize, record: &ReadRecord<'_>, unusable: Unusable) -> Result<(), PortError> {
+        self.dead_letter(record, unusable).await?;
+        self.chains[index].dead_letter(record.offset);
+        Ok(())
+    }
+
+    /// Adds a record, put together as `text`, to its partition's open object.
+    async fn add(&mut self, index: usize, record: &ReadRecord<'_>, text: &[u8]) -> Result<(), PortError> {
+        let settings = self.settings;
+        if let Some(cut) = self.chains[index].cut_before(settings, record, text.len() as u64) {
             self.close(index, cut).await?;
             if !self.chains[index].expects(record.offset) {
                 return Ok(());
             }
         }
-        if self.chains[index].must_look() && self.adopt_existing(index, &record).await? {
+        if self.chains[index].must_look() && self.adopt_existing(index, record).await? {
             return Ok(());
         }
-        let (settings, identity) = (self.settings, &self.identity);
-        self.chains[index].write(settings, identity, &record, line, self.ports.clock.now_us())
+        self.chains[index].write(settings, &self.identity, record, text, self.ports.clock.now_us())
     }
 
     fn show(&self) {
@@ -166,3 +194,6 @@ impl Delivery<'_> {
         self.gauges.next_offset.set(self.chains.iter().map(Chain::next).sum());
     }
 }
+
+#[cfg(test)]
+mod tests;

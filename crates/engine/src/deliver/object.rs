@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use datapipe_core::lsn::Lsn;
-use datapipe_core::object::{Filling, Hour, ObjectMeta, ObjectName};
+use datapipe_core::object::{Filling, ObjectMeta};
 use datapipe_core::port::log::{LogIdentity, ReadRecord};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -14,12 +14,12 @@ use super::chain::Covered;
 use super::spool::{Spool, Spooled, hex};
 
 pub(super) struct OpenObject {
-    name: ObjectName,
+    key: String,
     meta: ObjectMeta,
     filling: Filling,
     spool: Spool,
     first_lsn: Option<Lsn>,
-    last_line: Vec<u8>,
+    last_value: Vec<u8>,
 }
 
 /// A closed object, ready to be created.
@@ -36,8 +36,8 @@ impl OpenObject {
         identity: &LogIdentity,
         first: &ReadRecord<'_>,
         covers_from: i64,
-    ) -> Self {
-        let name = name(settings, identity, first);
+    ) -> io::Result<Self> {
+        let key = key(settings, identity, first);
         let meta = ObjectMeta {
             cluster_id: identity.cluster_id.clone(),
             topic: identity.topic.clone(),
@@ -55,10 +55,10 @@ impl OpenObject {
             lsn_range: None,
             sha256: String::new(),
         };
-        let filling = Filling { hour: name.hour, rows: 0, bytes: 0 };
-        let spool = Spool::new(&settings.spool_folder, settings.memory_max, settings.compression_level);
+        let filling = Filling { period: settings.layout.period(first.timestamp_ms), rows: 0, bytes: 0 };
+        let spool = Spool::new(settings)?;
         let first_lsn = first.value.and_then(source_lsn);
-        Self { name, meta, filling, spool, first_lsn, last_line: Vec::new() }
+        Ok(Self { key, meta, filling, spool, first_lsn, last_value: Vec::new() })
     }
 
     pub(super) fn filling(&self) -> Filling {
@@ -73,40 +73,34 @@ impl OpenObject {
         self.meta.time_min_ms
     }
 
-    pub(super) fn add(&mut self, record: &ReadRecord<'_>, line: &[u8]) -> io::Result<()> {
-        self.spool.line(line)?;
+    pub(super) fn add(&mut self, record: &ReadRecord<'_>, text: &[u8]) -> io::Result<()> {
+        self.spool.add(text)?;
         self.filling.rows += 1;
-        self.filling.bytes += line.len() as u64;
+        self.filling.bytes += text.len() as u64;
         self.meta.last = record.offset;
         self.meta.time_min_ms = self.meta.time_min_ms.min(record.timestamp_ms);
         self.meta.time_max_ms = self.meta.time_max_ms.max(record.timestamp_ms);
-        self.last_line.clear();
-        self.last_line.extend_from_slice(line);
+        self.last_value.clear();
+        self.last_value.extend_from_slice(record.value.unwrap_or_default());
         Ok(())
     }
 
     pub(super) fn close(self, covered: Covered) -> io::Result<ClosedObject> {
-        let Self { name, mut meta, filling, spool, first_lsn, last_line } = self;
+        let Self { key, mut meta, filling, spool, first_lsn, last_value } = self;
         let content = spool.finish()?;
         meta.next = covered.next;
         meta.skipped = covered.skipped;
         meta.dead_lettered = covered.dead_lettered;
         meta.written = filling.rows;
         meta.sha256.clone_from(&content.sha256);
-        meta.lsn_range = first_lsn.zip(source_lsn(&last_line)).map(|(a, b)| (a.to_string(), b.to_string()));
-        Ok(ClosedObject { key: name.to_string(), metadata: meta.to_map(), meta, content })
+        meta.lsn_range = first_lsn.zip(source_lsn(&last_value)).map(|(a, b)| (a.to_string(), b.to_string()));
+        Ok(ClosedObject { key, metadata: meta.to_map(), meta, content })
     }
 }
 
-/// The name of the object that starts with this record.
-pub(super) fn name(settings: &DeliverSettings, identity: &LogIdentity, first: &ReadRecord<'_>) -> ObjectName {
-    ObjectName {
-        table: settings.table.clone(),
-        hour: Hour::of(first.timestamp_ms),
-        topic: identity.topic.clone(),
-        partition: first.partition,
-        first: first.offset,
-    }
+/// The key of the object that starts with this record.
+pub(super) fn key(settings: &DeliverSettings, identity: &LogIdentity, first: &ReadRecord<'_>) -> String {
+    settings.layout.key(&identity.topic, first.partition, first.offset, first.timestamp_ms)
 }
 
 /// Tells a record from another one at the same offset of a recreated topic.
@@ -118,18 +112,6 @@ pub(super) fn digest(record: &ReadRecord<'_>) -> String {
         hash.update(part);
     }
     hex(&hash.finalize())
-}
-
-/// Whether a value can stand as one line of JSON. The value is not parsed whole: what our capture and a JSON
-/// converter write passes, what no reader of JSON lines could use does not.
-pub(super) fn check_line(value: &[u8]) -> Result<(), &'static str> {
-    if value.first() != Some(&b'{') || value.last() != Some(&b'}') {
-        Err("the value is no JSON object")
-    } else if value.contains(&b'\n') || value.contains(&b'\r') {
-        Err("the value has a line break in it")
-    } else {
-        Ok(())
-    }
 }
 
 /// `source.lsn` of an envelope.

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use datapipe_core::object::{Cut, ObjectMeta, parse_key};
-use datapipe_core::port::log::{GroupOffset, Header, ReadRecord, Record, RecordBatch};
+use datapipe_core::object::{Cut, ObjectMeta};
+use datapipe_core::port::log::{GroupOffset, ReadRecord, RecordBatch};
 use datapipe_core::port::store::{Created, Page};
 use datapipe_core::port::{ErrorKind, PortError};
 
-use super::Delivery;
-use super::object::{ClosedObject, digest, name};
+use super::object::{self, ClosedObject, digest};
+use super::{DeliverSettings, Delivery};
 
 /// How many pages of a listing are read before the layout is called foreign; a page has up to 1000 keys.
 const PAGES_MAX: usize = 10_000;
@@ -56,7 +56,7 @@ impl Delivery<'_> {
 
     /// Looks whether the object that starts with this record exists, and adopts it.
     pub(super) async fn adopt_existing(&mut self, index: usize, first: &ReadRecord<'_>) -> Result<bool, PortError> {
-        let key = name(self.settings, &self.identity, first).to_string();
+        let key = object::key(self.settings, &self.identity, first);
         match self.stored(&key, Some(&digest(first))).await? {
             None => {
                 self.chains[index].looked();
@@ -181,9 +181,10 @@ impl Delivery<'_> {
             .hint("delete the group's offsets: the next start finds the objects' end by itself")
     }
 
-    /// The object with the highest first offset, by a descent through the folders from the latest hour down.
+    /// The object with the highest first offset, by a descent through the folders from the latest period down.
     async fn last_object(&mut self, partition: i32) -> Result<Option<ObjectMeta>, PortError> {
-        let root = format!("table={}/", self.settings.table);
+        let DeliverSettings { layout, topic, .. } = self.settings;
+        let root = layout.root(topic, Some(partition));
         let mut open = vec![root];
         while let Some(folder) = open.pop() {
             let mut best: Option<(i64, String)> = None;
@@ -193,7 +194,7 @@ impl Delivery<'_> {
                 let page = self.list(&folder, from.as_deref()).await?;
                 open.extend(page.folders);
                 for key in page.keys {
-                    if let Some((of, first)) = parse_key(&key, &self.settings.topic)
+                    if let Some((of, first)) = layout.parse(&key, topic)
                         && of == partition
                         && best.as_ref().is_none_or(|(offset, _)| first > *offset)
                     {
@@ -208,9 +209,9 @@ impl Delivery<'_> {
                 if pages == PAGES_MAX {
                     let why = format!("it has more than {PAGES_MAX} pages of names");
                     let attempt = format!("looking for the last object in folder {folder}");
-                    return Err(PortError::new(ErrorKind::Refused, attempt).because(why).hint(
-                        "an hour of one table never has that many objects of ours: move what else lies there away",
-                    ));
+                    return Err(PortError::new(ErrorKind::Refused, attempt)
+                        .because(why)
+                        .hint("move what else lies there away, or name objects with folders of days or hours"));
                 }
             }
             if let Some((_, key)) = best
@@ -224,28 +225,5 @@ impl Delivery<'_> {
 
     async fn list(&mut self, folder: &str, from: Option<&str>) -> Result<Page, PortError> {
         self.ports.store.list(folder, true, from).await
-    }
-
-    pub(super) async fn dead_letter(&mut self, record: &ReadRecord<'_>, why: &str) -> Result<(), PortError> {
-        let ReadRecord { partition, offset, .. } = record;
-        let Some(topic) = &self.settings.dead_letter_topic else {
-            let topic = &self.settings.topic;
-            let attempt = format!("delivering topic {topic} partition {partition} offset {offset}");
-            return Err(PortError::new(ErrorKind::Refused, attempt)
-                .because(why.to_owned())
-                .hint("set errors.tolerance=all and errors.deadletterqueue.topic.name to let the others pass"));
-        };
-        tracing::warn!(topic = %self.settings.topic, partition, offset, why, "record sent to the dead letter queue");
-        let (partition, offset) = (partition.to_string(), offset.to_string());
-        let header = |name, value| Header { name, value };
-        let headers = [
-            header("__connect.errors.topic", self.settings.topic.as_bytes()),
-            header("__connect.errors.partition", partition.as_bytes()),
-            header("__connect.errors.offset", offset.as_bytes()),
-            header("__connect.errors.stage", b"TASK_PUT"),
-            header("__connect.errors.exception.message", why.as_bytes()),
-        ];
-        self.gauges.dead_letters.add(1);
-        self.ports.dead_letters.put(Record { topic, key: record.key, value: record.value, headers: &headers }).await
     }
 }

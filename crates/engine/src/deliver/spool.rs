@@ -1,18 +1,23 @@
-//! The content of an open object: compressed, hashed, in memory up to a bound and in a file above it.
+//! The content of an open object: its records in their form, compressed, hashed, in memory up to a bound and in a
+//! file above it.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bytes::Bytes;
+use datapipe_core::output::Format;
 use datapipe_core::port::store::Body;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
+use super::DeliverSettings;
+use super::compress::Compressor;
+
 /// Content that is being written.
 pub(super) struct Spool {
-    encoder: GzEncoder<Sink>,
+    compressor: Compressor<Sink>,
+    format: Format,
+    empty: bool,
 }
 
 /// Content that is complete. The file, if there is one, lives as long as this.
@@ -32,28 +37,37 @@ struct Sink {
 }
 
 impl Spool {
-    /// Starts an object. Above `memory_max` bytes its content goes to a file in `folder`.
-    pub(super) fn new(folder: &Path, memory_max: usize, level: u32) -> Self {
+    /// Starts an object.
+    pub(super) fn new(settings: &DeliverSettings) -> io::Result<Self> {
         let sink = Sink {
             memory: Vec::new(),
-            memory_max,
-            folder: folder.to_owned(),
+            memory_max: settings.memory_max,
+            folder: settings.spool_folder.clone(),
             file: None,
             size: 0,
             hash: Sha256::new(),
         };
-        Self { encoder: GzEncoder::new(sink, Compression::new(level)) }
+        let compressor = Compressor::new(settings.output.compression, settings.compression_level, sink)?;
+        Ok(Self { compressor, format: settings.output.format, empty: true })
     }
 
-    /// Adds one line.
-    pub(super) fn line(&mut self, line: &[u8]) -> io::Result<()> {
-        self.encoder.write_all(line)?;
-        self.encoder.write_all(b"\n")
+    /// Adds one record.
+    pub(super) fn add(&mut self, record: &[u8]) -> io::Result<()> {
+        if self.format == Format::Json {
+            self.compressor.write_all(if self.empty { b"[\n" } else { b",\n" })?;
+            self.empty = false;
+            return self.compressor.write_all(record);
+        }
+        self.compressor.write_all(record)?;
+        self.compressor.write_all(b"\n")
     }
 
     /// Ends the content.
-    pub(super) fn finish(self) -> io::Result<Spooled> {
-        let mut sink = self.encoder.finish()?;
+    pub(super) fn finish(mut self) -> io::Result<Spooled> {
+        if self.format == Format::Json {
+            self.compressor.write_all(b"\n]")?;
+        }
+        let mut sink = self.compressor.finish()?;
         let sha256 = hex(&sink.hash.finalize_reset());
         let body = match &mut sink.file {
             None => Body::Memory(Bytes::from(std::mem::take(&mut sink.memory))),
@@ -110,31 +124,58 @@ pub(super) fn content(spooled: &Spooled) -> Vec<u8> {
 mod tests {
     use std::io::Read;
 
+    use datapipe_core::output::Output;
+    use datapipe_core::table::Compression;
+
     use super::*;
+    use crate::deliver::tests::settings;
+
+    fn inflated(compression: Compression, bytes: &[u8]) -> String {
+        let mut text = String::new();
+        match compression {
+            Compression::None => text = String::from_utf8(bytes.to_vec()).unwrap(),
+            Compression::Gzip => drop(flate2::read::GzDecoder::new(bytes).read_to_string(&mut text).unwrap()),
+            Compression::Zstd => drop(zstd::Decoder::new(bytes).unwrap().read_to_string(&mut text).unwrap()),
+            Compression::Snappy => drop(snap::read::FrameDecoder::new(bytes).read_to_string(&mut text).unwrap()),
+        }
+        text
+    }
 
     #[test]
-    fn memory_and_file_hold_the_same() {
+    fn memory_and_file_hold_the_same_in_each_compression() {
         let folder = tempfile::tempdir().unwrap();
-        let bodies: Vec<_> = [usize::MAX, 64]
-            .into_iter()
-            .map(|memory_max| {
-                let mut spool = Spool::new(folder.path(), memory_max, 1);
-                for n in 0..5000u32 {
-                    spool.line(format!("{{\"n\":{}}}", n.wrapping_mul(2_654_435_761)).as_bytes()).unwrap();
-                }
-                spool.finish().unwrap()
-            })
-            .collect();
-        assert!(matches!(bodies[0].body, Body::Memory(_)));
-        assert!(matches!(bodies[1].body, Body::File { .. }));
-        assert_eq!(bodies[0].sha256, bodies[1].sha256);
-        let bytes = content(&bodies[1]);
-        assert_eq!(bytes, content(&bodies[0]));
-        assert_eq!(bytes.len() as u64, bodies[1].body.size());
-        let mut text = String::new();
-        flate2::read::GzDecoder::new(bytes.as_slice()).read_to_string(&mut text).unwrap();
-        assert_eq!(text.lines().count(), 5000);
-        drop(bodies);
+        for compression in Compression::ALL {
+            let output = Output::lines(compression);
+            let bodies: Vec<_> = [usize::MAX, 64]
+                .into_iter()
+                .map(|memory_max| {
+                    let settings = settings(folder.path(), memory_max, output.clone());
+                    let mut spool = Spool::new(&settings).unwrap();
+                    for n in 0..5000u32 {
+                        spool.add(format!("{{\"n\":{}}}", n.wrapping_mul(2_654_435_761)).as_bytes()).unwrap();
+                    }
+                    spool.finish().unwrap()
+                })
+                .collect();
+            assert!(matches!(bodies[0].body, Body::Memory(_)));
+            assert!(matches!(bodies[1].body, Body::File { .. }));
+            assert_eq!(bodies[0].sha256, bodies[1].sha256);
+            let bytes = content(&bodies[1]);
+            assert_eq!(bytes, content(&bodies[0]));
+            assert_eq!(bytes.len() as u64, bodies[1].body.size());
+            assert_eq!(inflated(compression, &bytes).lines().count(), 5000, "{compression:?}");
+        }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "spool files vanish with the object");
+    }
+
+    #[test]
+    fn json_is_one_array() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = Output { format: Format::Json, ..Output::lines(Compression::None) };
+        let settings = settings(folder.path(), usize::MAX, output);
+        let mut spool = Spool::new(&settings).unwrap();
+        spool.add(b"{\"a\":1}").unwrap();
+        spool.add(b"{\"a\":2}").unwrap();
+        assert_eq!(content(&spool.finish().unwrap()), b"[\n{\"a\":1},\n{\"a\":2}\n]");
     }
 }

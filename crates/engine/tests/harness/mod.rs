@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use datapipe_core::envelope::EnvelopeSettings;
+use datapipe_core::layout::Layout;
 use datapipe_core::object::CutLimits;
+use datapipe_core::output::Output;
 use datapipe_core::port::PortError;
+use datapipe_core::table::Compression;
 use datapipe_core::transform::Transforms;
 use datapipe_core::value::Modes;
 use datapipe_engine::capture::{self, CaptureSettings, Carried};
@@ -20,14 +23,25 @@ use datapipe_testkit::sim::{CaptureRunner, RunSettings, Subject};
 use tokio_util::sync::CancellationToken;
 
 /// The engine.
-#[derive(Default)]
 pub(crate) struct Engine {
     diverted: Arc<AtomicUsize>,
+    layout: Layout,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self { diverted: Arc::default(), layout: Layout::contract("users", ".jsonl.gz") }
+    }
 }
 
 /// The engine, to be given to the simulation.
 pub(crate) fn engine() -> Arc<dyn Subject> {
     Arc::new(Engine::default())
+}
+
+/// The engine with objects named in another way.
+pub(crate) fn engine_with(layout: Layout) -> Arc<dyn Subject> {
+    Arc::new(Engine { layout, ..Engine::default() })
 }
 
 /// The engine, and how many rows its last run left to be sent as references.
@@ -96,10 +110,14 @@ impl Subject for Engine {
         stop: &CancellationToken,
     ) -> Result<(), PortError> {
         let settings = DeliverSettings {
-            table: "users".to_owned(),
+            connector: "s3-sink-users-connector".to_owned(),
+            task: 0,
+            layout: self.layout.clone(),
+            output: Output::lines(Compression::Gzip),
             topic: "cdc.public.users".to_owned(),
             group: "connect-s3-sink-users-connector".to_owned(),
             dead_letter_topic: Some("connect-dlq-users".to_owned()),
+            dead_letter_context: true,
             limits: CutLimits {
                 rows_max: settings.object_rows_max,
                 bytes_max: settings.object_bytes_max,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use datapipe_core::port::log::{ReadRecord, RecordBatch};
+use datapipe_core::port::log::{ReadHeaders, ReadRecord, RecordBatch};
 use rdkafka::Message;
 use rdkafka::message::BorrowedMessage;
 
@@ -55,6 +55,7 @@ impl Last {
                 timestamp_ms: kept.timestamp_ms,
                 key: kept.key.as_deref(),
                 value: kept.value.as_deref(),
+                headers: ReadHeaders::default(),
             });
         }
     }

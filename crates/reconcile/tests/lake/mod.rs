@@ -6,7 +6,7 @@ use std::io::Write;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use datapipe_core::object::{Hour, ObjectMeta, ObjectName};
+use datapipe_core::object::ObjectMeta;
 use datapipe_core::port::PortError;
 use datapipe_core::port::store::{Body, Created, Head, ObjectStore, Page};
 use datapipe_reconcile::{ReconcileError, Report, RowBatch, Rows, Scope, reconcile};
@@ -73,8 +73,7 @@ impl Lake {
         let bytes = gzip(lines);
         let next = from + i64::try_from(lines.len()).unwrap();
         // Hours that go back now and then: the order of keys is not the order of offsets.
-        let hour = Hour::of((from * 7919 % 50) * 3_600_000);
-        let name = ObjectName { table: TABLE.to_owned(), hour, topic: TOPIC.to_owned(), partition, first: from };
+        let key = scope().layout.key(TOPIC, partition, from, (from * 7919 % 50) * 3_600_000);
         let meta = ObjectMeta {
             cluster_id: "cluster".to_owned(),
             topic: TOPIC.to_owned(),
@@ -92,7 +91,7 @@ impl Lake {
             lsn_range: None,
             sha256: hex_sha256(&bytes),
         };
-        self.0.insert(name.to_string(), (bytes.into(), meta.to_map()));
+        self.0.insert(key, (bytes.into(), meta.to_map()));
         next
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use datapipe_core::lsn::Position;
-use datapipe_core::port::log::{GroupOffset, ReadRecord, Record};
+use datapipe_core::port::log::{GroupOffset, ReadHeaders, ReadRecord, Record};
 use datapipe_core::progress::Progress;
 
 /// The cluster as a schedule has it.
@@ -72,6 +72,7 @@ impl LogEntry {
             timestamp_ms: self.timestamp_ms,
             key: self.key.as_deref(),
             value: self.value.as_deref(),
+            headers: ReadHeaders::default(),
         }
     }
 }

@@ -6,91 +6,106 @@ use super::key::Type as T;
 use super::key::Width as W;
 use super::key::key;
 
-/// What every connector has.
-pub(super) const COMMON: &[ConfigKey] = &[
-    key("name", T::String, I::High, W::Medium, "Connector name", "The connector's name, unique in the group.")
-        .required()
-        .read(),
-    key("connector.class", T::String, I::High, W::Long, "Connector class", "Class of the connector.").required().read(),
-    key(
-        "connector.plugin.version",
-        T::String,
-        I::Medium,
-        W::Medium,
-        "Connector version",
-        "Version of the connector, where several are installed. A native worker has one.",
-    ),
-    key("tasks.max", T::Int, I::High, W::Short, "Tasks max", "The most tasks. One table has one.")
-        .default("1")
-        .only(&["1"]),
-    key(
-        "tasks.max.enforce",
-        T::Boolean,
-        I::Low,
-        W::Short,
-        "Enforce tasks max",
-        "Whether more tasks than allowed are an error. A native worker never makes more.",
-    )
-    .default("true")
-    .ignored(),
-    key(
-        "key.converter",
-        T::Class,
-        I::Low,
-        W::Short,
-        "Key converter class",
-        "How keys are written to Kafka, or read from it.",
-    )
-    .absent("org.apache.kafka.connect.json.JsonConverter")
-    .only(&["org.apache.kafka.connect.json.JsonConverter"]),
-    key(
-        "key.converter.plugin.version",
-        T::String,
-        I::Low,
-        W::Short,
-        "Key converter version",
-        "Version of the key converter, where several are installed.",
-    )
-    .ignored(),
-    key(
-        "value.converter",
-        T::Class,
-        I::Low,
-        W::Short,
-        "Value converter class",
-        "How values are written to Kafka, or read from it.",
-    )
-    .absent("org.apache.kafka.connect.json.JsonConverter")
-    .only(&["org.apache.kafka.connect.json.JsonConverter"]),
-    key(
-        "value.converter.plugin.version",
-        T::String,
-        I::Low,
-        W::Short,
-        "Value converter version",
-        "Version of the value converter, where several are installed.",
-    )
-    .ignored(),
-    key(
-        "header.converter",
-        T::Class,
-        I::Low,
-        W::Short,
-        "Header converter class",
-        "How headers are written to Kafka, or read from it.",
-    )
-    .absent("org.apache.kafka.connect.storage.SimpleHeaderConverter")
-    .ignored(),
-    key(
-        "header.converter.plugin.version",
-        T::String,
-        I::Low,
-        W::Short,
-        "Header converter version",
-        "Version of the header converter, where several are installed.",
-    )
-    .ignored(),
-];
+/// What every connector has. The two kinds differ in the converters that are served.
+macro_rules! common {
+    ($converters:expr, $headers:ident) => {
+        &[
+            key("name", T::String, I::High, W::Medium, "Connector name", "The connector's name, unique in the group.")
+                .required()
+                .read(),
+            key("connector.class", T::String, I::High, W::Long, "Connector class", "Class of the connector.")
+                .required()
+                .read(),
+            key(
+                "connector.plugin.version",
+                T::String,
+                I::Medium,
+                W::Medium,
+                "Connector version",
+                "Version of the connector, where several are installed. A native worker has one.",
+            ),
+            key("tasks.max", T::Int, I::High, W::Short, "Tasks max", "The most tasks. One table has one.")
+                .default("1")
+                .only(&["1"]),
+            key(
+                "tasks.max.enforce",
+                T::Boolean,
+                I::Low,
+                W::Short,
+                "Enforce tasks max",
+                "Whether more tasks than allowed are an error. A native worker never makes more.",
+            )
+            .default("true")
+            .ignored(),
+            key(
+                "key.converter",
+                T::Class,
+                I::Low,
+                W::Short,
+                "Key converter class",
+                "How keys are written to Kafka, or read from it.",
+            )
+            .absent("org.apache.kafka.connect.json.JsonConverter")
+            .only($converters),
+            key(
+                "key.converter.plugin.version",
+                T::String,
+                I::Low,
+                W::Short,
+                "Key converter version",
+                "Version of the key converter, where several are installed.",
+            )
+            .ignored(),
+            key(
+                "value.converter",
+                T::Class,
+                I::Low,
+                W::Short,
+                "Value converter class",
+                "How values are written to Kafka, or read from it.",
+            )
+            .absent("org.apache.kafka.connect.json.JsonConverter")
+            .only($converters),
+            key(
+                "value.converter.plugin.version",
+                T::String,
+                I::Low,
+                W::Short,
+                "Value converter version",
+                "Version of the value converter, where several are installed.",
+            )
+            .ignored(),
+            key(
+                "header.converter",
+                T::Class,
+                I::Low,
+                W::Short,
+                "Header converter class",
+                "How headers are written to Kafka, or read from it.",
+            )
+            .absent("org.apache.kafka.connect.storage.SimpleHeaderConverter")
+            .$headers(),
+            key(
+                "header.converter.plugin.version",
+                T::String,
+                I::Low,
+                W::Short,
+                "Header converter version",
+                "Version of the header converter, where several are installed.",
+            )
+            .ignored(),
+        ]
+    };
+}
+
+const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
+const BYTES: &str = "org.apache.kafka.connect.converters.ByteArrayConverter";
+
+/// What every source has.
+pub(super) const SOURCE_COMMON: &[ConfigKey] = common!(&[JSON], ignored);
+
+/// What every sink has.
+pub(super) const SINK_COMMON: &[ConfigKey] = common!(&[JSON, BYTES], read);
 
 /// Secrets that are renewed.
 pub(super) const RELOAD: &[ConfigKey] = &[
@@ -316,8 +331,8 @@ pub(super) const SINK_ERRORS: &[ConfigKey] = &[
         I::Medium,
         W::Medium,
         "Enable Error Context Headers",
-        "Whether dead letters carry their context in headers. The native worker's always do.",
+        "Whether dead letters carry their context in headers.",
     )
     .default("false")
-    .ignored(),
+    .read(),
 ];

@@ -47,12 +47,12 @@ pub(super) const FILE: &[ConfigKey] = &[
         I::Medium,
         W::Long,
         "Name template",
-        "Keys of objects. The native sink writes a folder table={table}/ and the hour's folders below it.",
+        "Keys of objects, from {{topic}}, {{partition}}, {{start_offset}} and {{timestamp:unit=..}}. See docs/sink.md.",
     )
     .read(),
     key("file.compression.type", T::String, I::Medium, W::None, "Compression", "Compression of objects.")
         .absent("gzip")
-        .only(&["gzip", "none"]),
+        .only(&["gzip", "none", "zstd", "snappy"]),
     key(
         "file.max.records",
         T::Int,
@@ -82,10 +82,17 @@ pub(super) const FILE: &[ConfigKey] = &[
 pub(super) const FORMAT: &[ConfigKey] = &[
     key("format.output.type", T::String, I::Medium, W::None, "Format", "Format of objects.")
         .default("csv")
-        .only(&["jsonl"]),
-    key("format.output.fields", T::List, I::Medium, W::None, "Fields", "Parts of a record that are written.")
-        .absent("value")
-        .only(&["value"]),
+        .only(&["jsonl", "json", "csv"]),
+    key(
+        "format.output.fields",
+        T::List,
+        I::Medium,
+        W::None,
+        "Fields",
+        "Parts of a record that are written: key, value, offset, timestamp, headers.",
+    )
+    .absent("value")
+    .read(),
     key(
         "format.output.fields.value.encoding",
         T::String,
@@ -95,7 +102,7 @@ pub(super) const FORMAT: &[ConfigKey] = &[
         "Encoding of values in CSV; without effect on JSON.",
     )
     .default("base64")
-    .ignored(),
+    .only(&["base64", "none"]),
     key(
         "format.output.envelope",
         T::Boolean,
@@ -105,7 +112,7 @@ pub(super) const FORMAT: &[ConfigKey] = &[
         "Whether a single field is wrapped into an object of its own.",
     )
     .default("true")
-    .only(&["false"]),
+    .read(),
 ];
 
 /// Tries after a failed upload.
