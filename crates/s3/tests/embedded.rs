@@ -6,7 +6,7 @@ mod contract;
 
 use datapipe_core::Secret;
 use datapipe_embedded::{Progress, S3Server};
-use datapipe_s3::{Credentials, S3Config};
+use datapipe_s3::{Credentials, S3Config, S3Store};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_embedded_server_keeps_the_contract() {
@@ -16,4 +16,5 @@ async fn the_embedded_server_keeps_the_contract() {
     let credentials = Credentials::new(Secret::new(server.access_key()), Secret::new(server.secret_key()));
     let config = S3Config::at(server.endpoint(), server.region(), "contract", credentials);
     contract::keeps_the_contract(&config).await;
+    datapipe_testkit::contract::store::suite(&S3Store::new(config), "shared/").await;
 }

@@ -84,4 +84,5 @@ async fn minio_keeps_the_contract() {
     }
     assert!(!store.create_bucket().await.unwrap());
     contract::keeps_the_contract(&config).await;
+    datapipe_testkit::contract::store::suite(&datapipe_s3::S3Store::new(config), "shared/").await;
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod bulk;
+mod contract;
 mod crash;
 mod log;
 mod ownership;

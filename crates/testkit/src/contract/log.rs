@@ -5,6 +5,8 @@ use std::time::Duration;
 use datapipe_core::port::ErrorKind;
 use datapipe_core::port::log::{Committed, GroupOffset, LogReader, Record, RecordBatch, Sent, TransactionalLog};
 
+/// How long one record may take.
+const LIMIT: Duration = Duration::from_secs(20);
 /// How often a reader is asked before records count as missing.
 const POLLS_MAX: usize = 200;
 
@@ -38,6 +40,14 @@ pub async fn suite(
     assert_eq!(second.commit().await.expect("a commit"), Committed::Yes);
     assert_eq!(read(reader, 1).await, ["three"], "what the fenced owner sent is never read");
 
+    let mut batch = RecordBatch::default();
+    reader.peek(0, 0, LIMIT, &mut batch).await.expect("a peek");
+    let first = batch.iter().next().map(|record| (record.offset, record.value.map(<[u8]>::to_vec)));
+    assert_eq!(first, Some((0, Some(b"one".to_vec()))), "a peek gives the record at its offset");
+    batch.clear();
+    second.tail(data_topic, 100, &mut batch).await.expect("the end of a topic");
+    assert_eq!(texts(&batch), ["one", "two", "three"], "what is committed, and nothing of the fenced owner");
+
     let offset = GroupOffset { offset: 2, note: "a/key".to_owned() };
     reader.commit(0, &offset).await.expect("a group offset");
     assert_eq!(reader.committed(0).await.expect("a look"), Some(offset), "offset and note are kept");
@@ -59,6 +69,10 @@ async fn read(reader: &mut dyn LogReader, count: usize) -> Vec<String> {
         }
         reader.poll(Duration::from_millis(100), &mut batch).await.expect("a poll");
     }
+    texts(&batch)
+}
+
+fn texts(batch: &RecordBatch) -> Vec<String> {
     let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
     batch.iter().map(|record| text(record.value)).collect()
 }
