@@ -179,8 +179,25 @@ pub(crate) fn source_offset(
 #[cfg(test)]
 mod tests {
     use datapipe_core::port::connect::State;
+    use proptest::prelude::*;
 
     use super::*;
+
+    proptest! {
+        /// Whatever lies in the internal topics, it is read or passed over.
+        #[test]
+        fn any_record_is_read_or_passed_over(
+            key in "(connector|task|commit|target-state|restart-connector|session-key|logger-cluster|status-connector|status-task|status-topic)?-?[a-z0-9:-]{0,12}",
+            value in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..60)),
+            json in "[\\[{]?\"?(properties|state|tasks|level|generation)?\"?:?[0-9a-z\"{}]{0,20}[\\]}]?",
+        ) {
+            for value in [value.as_deref(), Some(json.as_bytes())] {
+                let _ = config_record(Some(key.as_bytes()), value);
+                let _ = status_change(Some(key.as_bytes()), value);
+                let _ = config_record(None, value);
+            }
+        }
+    }
 
     fn map(value: &str) -> ConfigMap {
         ConfigMap::from([("x".to_owned(), value.to_owned())])
