@@ -20,12 +20,14 @@ pub(crate) enum Command {
     Plan(PlanArguments),
     /// Run the pipelines until stopped: make what is missing, snapshot, stream
     Start(StartArguments),
+    /// Compare the native capture with the worker that runs a table, record by record; writes nothing
+    Shadow(ShadowArguments),
     /// See it work in two minutes: local servers, traffic, a kill in the middle, a proof at the end
     Demo(DemoArguments),
 }
 
 /// Which settings and which tables.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Selection {
     /// The file of settings [default: datapipe.toml, if it is there]
     #[arg(long, value_name = "FILE", env = "DATAPIPE_CONFIG")]
@@ -88,6 +90,19 @@ pub(crate) enum LogFormat {
     Text,
     /// One JSON object a line
     Json,
+}
+
+/// `datapipe-run shadow`
+#[derive(Debug, Args)]
+pub(crate) struct ShadowArguments {
+    /// The table, by its SQL name
+    #[arg(value_name = "TABLE")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// How long to run beside it, as 30s or 5m
+    #[arg(long = "for", value_name = "TIME", default_value = "30s")]
+    pub(crate) span: Span,
 }
 
 /// `datapipe-run demo`

@@ -8,6 +8,7 @@ mod plan;
 mod ports;
 mod preflight;
 mod serve;
+mod shadow;
 mod start;
 
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Start(arguments) => serve::start(&arguments),
+        Command::Shadow(arguments) => serve::shadow(&arguments),
         Command::Demo(arguments) => serve::demo(&arguments),
     };
     ExitCode::from(exit.code())

@@ -7,8 +7,9 @@ use datapipe_boot::telemetry::Format;
 use datapipe_boot::{Exit, report, signals, telemetry};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{DemoArguments, LogFormat, StartArguments};
+use crate::cli::{DemoArguments, LogFormat, ShadowArguments, StartArguments};
 use crate::demo::{self, DemoError, DemoOptions};
+use crate::shadow;
 use crate::start::{self, StartError};
 
 pub(crate) fn start(arguments: &StartArguments) -> Exit {
@@ -32,6 +33,33 @@ pub(crate) fn start(arguments: &StartArguments) -> Exit {
             Ok(()) => Exit::Healthy,
             Err(StartError::Preflight(problems)) => {
                 report::print(&report::problems("the pipelines cannot start; nothing was changed", &problems));
+                Exit::Unavailable
+            }
+            Err(StartError::Step(error)) => {
+                report::print(&report::error(&error));
+                Exit::Failed
+            }
+        }
+    })
+}
+
+pub(crate) fn shadow(arguments: &ShadowArguments) -> Exit {
+    with_runtime(async |stop| {
+        let mut selection = arguments.selection.clone();
+        selection.tables = vec![arguments.name.clone()];
+        let plan = match crate::planned(&selection) {
+            Ok(plan) => plan,
+            Err(problems) => return crate::refuse(&problems),
+        };
+        if let Err(error) = telemetry::init(Format::Text) {
+            report::print(&report::error(&error));
+            return Exit::Usage;
+        }
+        match shadow::run(&plan, arguments.span.0, &stop).await {
+            Ok(true) => Exit::Healthy,
+            Ok(false) => Exit::Failed,
+            Err(StartError::Preflight(problems)) => {
+                report::print(&report::problems("the table cannot be shadowed; nothing was changed", &problems));
                 Exit::Unavailable
             }
             Err(StartError::Step(error)) => {

@@ -105,7 +105,7 @@ pub(crate) fn listen(plan: &Plan, pipeline: &PipelinePlan) -> SocketAddr {
 }
 
 /// The Kafka clients' configuration, secrets resolved.
-fn kafka_config(plan: &Plan) -> Result<KafkaConfig, StartError> {
+pub(crate) fn kafka_config(plan: &Plan) -> Result<KafkaConfig, StartError> {
     let (mut texts, mut secret_texts) = (BTreeMap::new(), BTreeMap::new());
     let mut problems = Vec::new();
     for (key, value) in &plan.kafka.properties {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use datapipe_core::Lsn;
+use datapipe_core::port::PortError;
 use datapipe_core::port::source::SlotState;
 
 use crate::config::SourceSpec;
@@ -128,6 +129,20 @@ pub(crate) async fn create(
 /// Drops a slot that nobody uses.
 pub(crate) async fn drop_slot(connection: &mut Connection, slot: &str, limit: Duration) -> Result<(), Error> {
     connection.query(&format!("DROP_REPLICATION_SLOT {}", ident(slot)), limit).await.map(|_| ())
+}
+
+/// Drops a source's slot, if it is there.
+///
+/// # Errors
+/// If the server cannot be asked, or the slot is in use.
+pub async fn drop_unused(spec: &SourceSpec) -> Result<(), PortError> {
+    let dropped = async {
+        let sql = Sql::connect(spec).await?;
+        let query = "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots \
+                     WHERE slot_name = $1";
+        sql.query(query, &[&spec.slot]).await
+    };
+    dropped.await.map(drop).map_err(|error: Error| error.during(format!("dropping slot {}", spec.slot)))
 }
 
 /// Who holds the slot, in words.

@@ -27,4 +27,5 @@ mod worker;
 pub use backoff::Backoff;
 pub use connectors::refusal;
 pub use settings::WorkerSettings;
+pub use tasks::capture_settings;
 pub use worker::Worker;

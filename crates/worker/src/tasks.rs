@@ -153,7 +153,7 @@ pub(crate) async fn run_source(
     stop: &CancellationToken,
 ) {
     let Gauges::Capture(gauges) = &task.gauges else { return };
-    let settings = capture_settings(config, worker);
+    let settings = capture_settings(config, &worker.offsets_topic);
     let carried = Arc::new(tokio::sync::Mutex::new(Carried::default()));
     let attempt = || {
         let (settings, carried) = (&settings, Arc::clone(&carried));
@@ -169,7 +169,8 @@ pub(crate) async fn run_source(
     task.supervise(clock, stop, attempt).await;
 }
 
-fn capture_settings(config: &SourceConfig, worker: &WorkerSettings) -> CaptureSettings {
+/// What a source connector's configuration means for the capture, with its progress in `offsets_topic`.
+pub fn capture_settings(config: &SourceConfig, offsets_topic: &str) -> CaptureSettings {
     CaptureSettings {
         envelope: EnvelopeSettings {
             version: DEBEZIUM_VERSION.to_owned(),
@@ -181,7 +182,7 @@ fn capture_settings(config: &SourceConfig, worker: &WorkerSettings) -> CaptureSe
         },
         transforms: config.transforms.clone(),
         dead_letter_topic: config.dead_letter_topic.clone(),
-        offsets_topic: worker.offsets_topic.clone(),
+        offsets_topic: offsets_topic.to_owned(),
         offsets_key: offset_key(&config.name, &config.topic_prefix),
         truncates: config.truncates,
         snapshot: config.snapshot,

@@ -3,7 +3,7 @@
 use datapipe_core::convention::Names;
 use datapipe_e2e::limit::MemoryLimit;
 use datapipe_e2e::process::Worker;
-use datapipe_e2e::stage::{PG18, Stage};
+use datapipe_e2e::stage::{PATIENCE, PG18, Stage, eventually};
 use datapipe_e2e::traffic::SCHEMA;
 use datapipe_embedded::{ConnectOptions, ConnectWorker};
 use serde_json::json;
@@ -112,6 +112,8 @@ async fn debezium_and_the_native_sink_are_one_worker() {
         .await;
     assert!(validated.status == 200 && validated.body["error_count"].as_u64() > Some(0), "{}", validated.body);
 
+    shadowed(&stage).await;
+
     // Without the JVM: it is said where it is asked, and the sink goes on.
     jvm.stop().await.unwrap();
     let gone = hybrid.until_holds(&status(source), |status| status["connector"]["state"] == "UNASSIGNED").await;
@@ -130,9 +132,9 @@ async fn debezium_and_the_native_sink_are_one_worker() {
     let mut jvm = jvm_worker(&stage, Some(port), jvm_limit.as_ref()).await;
     hybrid.until(source, "RUNNING", &["RUNNING"]).await;
     stage.sql("INSERT INTO users (name) VALUES ('four')").await;
-    assert_eq!(stage.arrived("users", 5).await.len(), 5);
+    stage.arrived("users", 85).await;
     stage.sql("INSERT INTO users (name) SELECT repeat('x', 500) FROM generate_series(1, 20000)").await;
-    stage.arrived("users", 20_005).await;
+    stage.arrived("users", 20_085).await;
     let resident = (memory_mib(jvm.pid().unwrap()), memory_mib(worker.pid()));
     println!("resident: JVM worker {} MiB, native part {} MiB, of 250 MiB in all", resident.0, resident.1);
     assert!(resident.0 + resident.1 <= JVM_MIB + NATIVE_MIB, "{resident:?}");
@@ -151,4 +153,25 @@ fn memory_mib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+}
+
+/// The native capture beside Debezium, on a slot of its own: what it would write is what Debezium has written.
+async fn shadowed(stage: &Stage) {
+    let mut command = stage.settings.command(&stage.servers, "shadow", "shadow").unwrap();
+    command.args(["users", "--for", "4s"]);
+    let shadow = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let slot = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'datapipe_shadow_users' AND active";
+    eventually("the shadow to stream", PATIENCE, async || stage.number(slot).await == 1).await;
+    for n in 0..20 {
+        let sql = "INSERT INTO users (name) VALUES ('shadowed'); UPDATE users SET name = 'changed', id = id + 10000 \
+                   WHERE name = 'shadowed'; DELETE FROM users WHERE name = 'changed' AND id > 10000";
+        stage.sql(&format!("{sql}; SELECT {n}")).await;
+    }
+    let output = shadow.await.unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let line = told.lines().find(|line| line.contains("records alike")).unwrap_or_default();
+    println!("{line}");
+    assert!(output.status.success() && line.contains(" 0 differing"), "{}\n{told}", output.status);
+    let left = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'datapipe_shadow_users'";
+    assert_eq!(stage.number(left).await, 0, "its slot is gone");
 }
