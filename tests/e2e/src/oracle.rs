@@ -100,12 +100,13 @@ const FOLDED: &str = "(SELECT (image->>'id')::bigint, image->>'name', (image->>'
 /// The same change twice; a row read by the snapshot after it was seen; a row created while it is there; an update that
 /// the row's snapshot holds already; a TRUNCATE twice.
 const DOUBLED: &str = "WITH seen AS ( \
-        SELECT *, lag(op) OVER key AS op_before, lag(ord) OVER key AS ord_before, lag(lsn) OVER key AS lsn_before, \
-               lag(image) OVER key AS image_before, count(*) OVER (PARTITION BY id, lsn, op) AS same \
+        SELECT *, lag(op) OVER key AS op_before, lag(ord) OVER key AS ord_before, \
+               max(ord) FILTER (WHERE op = 'r') OVER key AS read_ord, count(*) OVER (PARTITION BY id, lsn, op) AS same \
         FROM oracle WHERE op <> 't' WINDOW key AS (PARTITION BY id ORDER BY ord)) \
     SELECT (SELECT count(*) FROM seen WHERE same > 1 \
        OR (op = 'r' AND op_before IS NOT NULL) \
-       OR (op = 'u' AND op_before = 'r' AND lsn < lsn_before AND image = image_before) \
+       OR (op = 'u' AND EXISTS (SELECT FROM oracle r \
+                                WHERE r.ord = seen.read_ord AND seen.lsn < r.lsn AND seen.image = r.image)) \
        OR (op = 'c' AND op_before IN ('r', 'c', 'u') \
            AND NOT EXISTS (SELECT FROM oracle t WHERE t.op = 't' AND t.ord BETWEEN seen.ord_before AND seen.ord))) \
     + (SELECT count(*) - count(DISTINCT lsn) FROM oracle WHERE op = 't')";

@@ -57,6 +57,9 @@ async fn each_kind_of_fault_is_found() {
     let mut contained = sound.clone();
     contained.insert(2, event("u", 2, "b", 9));
     assert_eq!(judge(&db, &contained).await.doubled, 1);
+    let mut contained_later = sound.clone();
+    contained_later.splice(2..2, [event("u", 2, "a", 8), event("u", 2, "b", 9)]);
+    assert_eq!(judge(&db, &contained_later).await.doubled, 1);
     // One that was under way at that point is not: the row differs.
     let mut under_way = sound.clone();
     under_way.insert(2, event("u", 2, "b1", 9));

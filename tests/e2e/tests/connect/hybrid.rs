@@ -28,7 +28,13 @@ const JVM_FLAGS: [&str; 7] = [
 /// A process's limit, or why there is none.
 fn limit(name: &str, mib: u64) -> Option<MemoryLimit> {
     let limit = MemoryLimit::new(name, mib);
-    limit.inspect_err(|error| println!("not run: a limit of {mib} MiB for {name}: {error}")).ok()
+    limit
+        .inspect_err(|error| {
+            println!(
+                "no limit of {mib} MiB for {name} on this machine, only its resident memory is held to it: {error}"
+            )
+        })
+        .ok()
 }
 
 async fn within<T>(limit: Option<&MemoryLimit>, start: impl Future<Output = T>) -> T {
