@@ -4,6 +4,7 @@
 set -eu
 
 duckdb=2.0.0
+pyarrow=26.0.1
 connect_py=1.0.0
 connect_api=0.5.10
 venv="${HOME:?HOME is not set}/.cache/datapipe/venv"

@@ -51,6 +51,7 @@ fn main() {
         database: "shop".to_owned(),
         data_topic: "cdc.public.users".to_owned(),
         tombstones_on_delete: true,
+        schemas: false,
         modes: Modes::PLAN,
     });
     for _ in 0..SAMPLES {

@@ -131,6 +131,8 @@ pub enum Cut {
     Age,
     /// The next record belongs to a later period.
     Period,
+    /// The next record has another schema.
+    Schema,
     /// The worker stops.
     Stop,
 }

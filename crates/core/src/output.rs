@@ -11,6 +11,8 @@ pub enum Format {
     Json,
     /// Lines of fields with commas between them, nothing quoted: bytes are base64, or stand as they are.
     Csv,
+    /// Apache Parquet: a column per leaf of the value's schema.
+    Parquet,
 }
 
 /// A part of a record.
@@ -50,8 +52,10 @@ pub struct Output {
     pub value_encoding: Encoding,
     /// How headers' values are written in JSON, from `header.converter`: as texts, or as base64.
     pub header_encoding: Encoding,
-    /// `file.compression.type`
+    /// `file.compression.type`; of Parquet that of its pages.
     pub compression: Compression,
+    /// `value.converter.schemas.enable`: values come with their schema, which only Parquet uses.
+    pub schemas: bool,
 }
 
 impl Format {
@@ -61,6 +65,7 @@ impl Format {
             Self::Jsonl => "jsonl",
             Self::Json => "json",
             Self::Csv => "csv",
+            Self::Parquet => "parquet",
         }
     }
 }
@@ -92,17 +97,19 @@ impl Output {
             value_encoding: Encoding::Base64,
             header_encoding: Encoding::None,
             compression,
+            schemas: false,
         }
     }
 
     /// The ending of object names: `.jsonl.gz`.
     pub fn ending(&self) -> String {
-        format!(".{}{}", self.format.name(), self.compression.ending())
+        let outside = if self.format == Format::Parquet { "" } else { self.compression.ending() };
+        format!(".{}{outside}", self.format.name())
     }
 
     /// Whether a record is its value and nothing else.
     pub fn only_value(&self) -> bool {
-        !self.envelope && self.fields == [Field::Value] && self.format != Format::Csv
+        !self.envelope && self.fields == [Field::Value] && matches!(self.format, Format::Jsonl | Format::Json)
     }
 }
 

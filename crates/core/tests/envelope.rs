@@ -206,6 +206,7 @@ fn settings(table: &str) -> EnvelopeSettings {
         database: "eb".to_owned(),
         data_topic: format!("eb.public.{table}"),
         tombstones_on_delete: true,
+        schemas: false,
         modes: Modes::PLAN,
     }
 }

@@ -311,3 +311,15 @@ fn modes_of_values_are_read_and_written() {
         assert_ne!(other.unwrap(), config, "{key} has another default");
     }
 }
+
+#[test]
+fn values_with_a_schema_and_transforms_exclude_each_other() {
+    let schemas = with(planned_map(Role::Source), &[("value.converter.schemas.enable", "true")]);
+    let config = SourceConfig::from_map(&schemas).unwrap();
+    assert!(config.schemas && config.to_map() == schemas);
+    let transforms =
+        [("transforms", "unwrap"), ("transforms.unwrap.type", "io.debezium.transforms.ExtractNewRecordState")];
+    let problems = SourceConfig::from_map(&with(schemas, &transforms)).unwrap_err();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].to_string().starts_with("value.converter.schemas.enable: is true, and transforms"));
+}

@@ -95,3 +95,16 @@ fn what_the_reference_would_fail_at_is_refused() {
     refused(&[("file.name.template", "{{key}}")], "file.name.template", "each key its own object");
     refused(&[("aws.s3.prefix", "{{utc_date}}/")], "aws.s3.prefix", "has a variable");
 }
+
+#[test]
+fn parquet_needs_a_schema() {
+    let parquet = ("format.output.type", "parquet");
+    refused(&[parquet], "value.converter.schemas.enable", "no schema");
+    let schemas = ("value.converter.schemas.enable", "true");
+    let output = read(&[parquet, schemas, ("file.compression.type", "zstd")]).unwrap();
+    assert_eq!(output.layout.to_string(), "{{topic}}-{{partition}}-{{start_offset}}");
+    assert_eq!((output.output.format, output.output.schemas), (Format::Parquet, true));
+    refused(&[parquet, schemas, ("format.output.fields", "key,value")], "format.output.fields", "no schema");
+    let ending = ("file.name.template", "{{topic}}-{{partition}}-{{start_offset}}.gz");
+    refused(&[parquet, schemas, ending], "file.name.template", "ends like gzip");
+}

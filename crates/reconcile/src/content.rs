@@ -39,7 +39,7 @@ impl Content {
     pub(crate) fn value<'a>(&mut self, line: &'a [u8]) -> Result<Option<Cow<'a, [u8]>>, String> {
         let line = match self.output.format {
             Format::Csv => return self.fields(line).map(Some),
-            Format::Jsonl => line,
+            Format::Jsonl | Format::Parquet => line,
             Format::Json => match self.element(line)? {
                 Some(line) => line,
                 None => return Ok(None),
@@ -88,10 +88,21 @@ impl Content {
             rest = &rest[..comma];
         }
         match value_encoding {
-            Encoding::None => Ok(rest.into()),
-            Encoding::Base64 => Ok(STANDARD.decode(rest).map_err(|error| error.to_string())?.into()),
+            Encoding::None => Ok(payload(rest).unwrap_or(rest).into()),
+            Encoding::Base64 => {
+                let value = STANDARD.decode(rest).map_err(|error| error.to_string())?;
+                Ok(payload(&value).map(<[u8]>::to_vec).unwrap_or(value).into())
+            }
         }
     }
+}
+
+/// CSV holds the bytes as they came, so a schema may be around the value.
+fn payload(value: &[u8]) -> Option<&[u8]> {
+    value
+        .starts_with(b"{\"schema\":")
+        .then(|| datapipe_parquet::split(value))?
+        .map(|parts| parts.payload.get().as_bytes())
 }
 
 fn no_value() -> String {

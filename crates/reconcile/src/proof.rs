@@ -2,8 +2,12 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::fs::File;
+use std::io::Write as _;
 
 use datapipe_core::object::ObjectMeta;
+use datapipe_core::output::Format;
+use datapipe_parquet::ReadError;
 
 use crate::content::Content;
 use crate::decode::{Decoder, Stopped};
@@ -41,6 +45,8 @@ struct Object {
 struct Open {
     decoder: Decoder,
     content: Content,
+    /// Of a format that is read from its end.
+    whole: Option<File>,
     meta: Option<ObjectMeta>,
     lines: u64,
     broken: bool,
@@ -89,7 +95,14 @@ impl Proof {
         let (output, line_bytes_max) = (self.scope.output.clone(), self.scope.limits.line_bytes_max);
         let decoder = Decoder::new(output.compression, line_bytes_max)
             .map_err(|error| ReconcileError::BrokenOff(Box::new(error)))?;
-        self.open = Some(Open { decoder, content: Content::new(output), meta, lines: 0, broken: false });
+        let folder = self.scope.limits.folder.as_deref();
+        let whole = match (output.format, folder) {
+            (Format::Parquet, Some(folder)) => Some(tempfile::tempfile_in(folder)),
+            (Format::Parquet, None) => Some(tempfile::tempfile()),
+            _ => None,
+        };
+        let whole = whole.transpose().map_err(ReconcileError::Spill)?;
+        self.open = Some(Open { decoder, content: Content::new(output), whole, meta, lines: 0, broken: false });
         Ok(())
     }
 
@@ -98,7 +111,9 @@ impl Proof {
         self.report.bytes += bytes.len() as u64;
         let mut open = self.open.take().expect("bytes follow the begin of an object");
         open.decoder.digest(bytes);
-        if !open.broken {
+        if let Some(whole) = &mut open.whole {
+            whole.write_all(bytes).map_err(ReconcileError::Spill)?;
+        } else if !open.broken {
             let Open { decoder, content, lines, .. } = &mut open;
             let read = decoder.lines(bytes, &mut |line| self.line(line, content, lines));
             open.broken = !self.usable(read)?;
@@ -110,7 +125,15 @@ impl Proof {
     /// The object ends.
     pub(crate) fn end(&mut self) -> Result<(), ReconcileError> {
         let mut open = self.open.take().expect("an end follows the begin of an object");
-        if !open.broken {
+        if let Some(whole) = open.whole.take() {
+            let Open { content, lines, .. } = &mut open;
+            let read = datapipe_parquet::read(whole, &mut |row| self.line(row, content, lines));
+            let read = read.map_err(|error| match error {
+                ReadError::Content(why) => Stopped::Content(format!("it is no Parquet: {why}")),
+                ReadError::Taker(stopped) => stopped,
+            });
+            open.broken = !self.usable(read)?;
+        } else if !open.broken {
             let Open { decoder, content, lines, .. } = &mut open;
             let read = decoder.finish(&mut |line| self.line(line, content, lines));
             let read = read.and_then(|()| content.end().map_err(Stopped::Content));

@@ -178,6 +178,7 @@ pub fn capture_settings(config: &SourceConfig, offsets_topic: &str) -> CaptureSe
             database: config.database.clone(),
             data_topic: config.topic(),
             tombstones_on_delete: config.tombstones,
+            schemas: config.schemas,
             modes: config.modes,
         },
         transforms: config.transforms.clone(),

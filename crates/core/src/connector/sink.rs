@@ -140,7 +140,6 @@ const FIXED: &[(&str, &str)] = &[
     ("predicates", "isTombstone"),
     ("predicates.isTombstone.type", IS_TOMBSTONE),
     ("key.converter.schemas.enable", "false"),
-    ("value.converter.schemas.enable", "false"),
     ("consumer.override.auto.offset.reset", "earliest"),
     ("consumer.override.isolation.level", "read_committed"),
     ("consumer.override.max.poll.records", "500"),

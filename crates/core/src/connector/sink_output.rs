@@ -10,12 +10,14 @@ const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
 const BYTES: &str = "org.apache.kafka.connect.converters.ByteArrayConverter";
 const STRING: &str = "org.apache.kafka.connect.storage.StringConverter";
 const FIELDS: &str = "format.output.fields";
+const SCHEMAS: &str = "value.converter.schemas.enable";
 
 /// What objects hold.
 pub(super) fn output(reader: &mut Reader<'_>) -> Output {
     let format = match reader.choice("format.output.type") {
         "jsonl" => Format::Jsonl,
         "json" => Format::Json,
+        "parquet" => Format::Parquet,
         _ => Format::Csv,
     };
     let fields = fields(reader);
@@ -33,7 +35,19 @@ pub(super) fn output(reader: &mut Reader<'_>) -> Output {
     converters(reader, format, &fields);
     let header_encoding = headers(reader, format, &fields);
     let compression = compression.unwrap_or(Compression::Gzip);
-    Output { format, fields, envelope, value_encoding, header_encoding, compression }
+    let schemas = reader.boolean(SCHEMAS, false);
+    if format == Format::Parquet && !schemas {
+        let why = "is false, so values have no schema, and the columns of Parquet are made of one";
+        reader.problem(SCHEMAS, why, "set true here and for the source");
+    }
+    if format == Format::Parquet && fields.contains(&Field::Key) {
+        reader.problem(
+            FIELDS,
+            "names key, which has no schema to make columns of",
+            "leave key out: value holds it too",
+        );
+    }
+    Output { format, fields, envelope, value_encoding, header_encoding, compression, schemas }
 }
 
 fn fields(reader: &mut Reader<'_>) -> Vec<Field> {
@@ -58,7 +72,7 @@ fn converters(reader: &mut Reader<'_>, format: Format, fields: &[Field]) {
         let (serves, instead) = match format {
             Format::Csv if asked => (given == BYTES, BYTES),
             Format::Csv => (matches!(given, JSON | BYTES), BYTES),
-            Format::Jsonl | Format::Json => (given == JSON, JSON),
+            Format::Jsonl | Format::Json | Format::Parquet => (given == JSON, JSON),
         };
         if !serves {
             let why = format!("is {given}, and format.output.type={} is not made of its values", format.name());
@@ -77,12 +91,12 @@ fn headers(reader: &mut Reader<'_>, format: Format, fields: &[Field]) -> Encodin
     }
     match (given, format) {
         (Some(BYTES), _) => return Encoding::Base64,
-        (Some(STRING), Format::Jsonl | Format::Json) => return Encoding::None,
+        (Some(STRING), Format::Jsonl | Format::Json | Format::Parquet) => return Encoding::None,
         _ => {}
     }
     let fix = match format {
         Format::Csv => format!("set {BYTES}"),
-        Format::Jsonl | Format::Json => format!("set {STRING} for texts or {BYTES} for base64"),
+        Format::Jsonl | Format::Json | Format::Parquet => format!("set {STRING} for texts or {BYTES} for base64"),
     };
     let why = match given {
         None => "is missing, which means a converter that guesses types from texts".to_owned(),
@@ -101,11 +115,14 @@ pub(super) fn layout(reader: &mut Reader<'_>, output: &Output) -> Layout {
         let fix = "put the variables into file.name.template";
         reader.problem(PREFIX, "has a variable, and names are made of file.name.template alone", fix);
     }
-    let default = format!("{{{{topic}}}}-{{{{partition}}}}-{{{{start_offset}}}}{}", output.compression.ending());
+    let ending = if output.format == Format::Parquet { "" } else { output.compression.ending() };
+    let default = format!("{{{{topic}}}}-{{{{partition}}}}-{{{{start_offset}}}}{ending}");
     let template = reader.optional(KEY).unwrap_or(&default);
     let example = format!("set it as in \"{}\"", Layout::contract("users", &output.ending()));
-    if let Some(other) = misleading(template, output.compression) {
-        let why = format!("{template:?} ends like {other}, and file.compression.type is {}", output.compression.name());
+    // Parquet is compressed inside.
+    let outside = if output.format == Format::Parquet { Compression::None } else { output.compression };
+    if let Some(other) = misleading(template, outside) {
+        let why = format!("{template:?} ends like {other}, and the object's compression is {}", outside.name());
         reader.problem(KEY, why, format!("end it with {:?}", output.ending()));
     }
     format!("{folder}{template}").parse().unwrap_or_else(|why| {
@@ -130,6 +147,7 @@ pub(super) fn write_output(output: &Output, map: &mut ConfigMap) {
     let converter = if output.format == Format::Csv { BYTES } else { JSON };
     put("key.converter", converter);
     put("value.converter", converter);
+    put(SCHEMAS, if output.schemas { "true" } else { "false" });
     if output.value_encoding == Encoding::None {
         put("format.output.fields.value.encoding", "none");
     }

@@ -10,11 +10,14 @@ use crate::value::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, Modes, Tim
 
 const JSON_CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
 
+/// Whether values carry their schema.
+const SCHEMAS: &str = "value.converter.schemas.enable";
 /// Whether rows without a key are read.
 const KEYLESS: &str = "datapipe.snapshot.without.key";
 
 /// A source connector: Debezium's PostgreSQL connector, as far as the native worker serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct SourceConfig {
     /// `name`: the connector.
     pub name: String,
@@ -59,6 +62,8 @@ pub struct SourceConfig {
     pub modes: Modes,
     /// `transforms` and `predicates`.
     pub transforms: Transforms,
+    /// `value.converter.schemas.enable`: values carry their schema.
+    pub schemas: bool,
     /// Keys that were given and change nothing here.
     pub ignored: Vec<String>,
 }
@@ -98,8 +103,13 @@ impl SourceConfig {
             dead_letter_topic: reader.optional("datapipe.errors.deadletterqueue.topic.name").map(str::to_owned),
             modes: modes(&mut reader),
             transforms: transforms(map, &mut reader),
+            schemas: reader.boolean(SCHEMAS, false),
             ignored: Vec::new(),
         };
+        if config.schemas && config.transforms != Transforms::default() {
+            let fix = "leave the transforms out, or set false";
+            reader.problem(SCHEMAS, "is true, and transforms work on values without a schema", fix);
+        }
         let own = map.keys().filter(|key| Transforms::reads(key)).cloned().collect();
         let ignored = reader.finish(&own)?;
         Ok(Self { ignored, ..config })
@@ -133,6 +143,7 @@ impl SourceConfig {
             ("max.queue.size.in.bytes", self.queue_bytes_max.to_string()),
             (DecimalMode::KEY, self.modes.decimal.as_str().to_owned()),
             (TimeMode::KEY, self.modes.time.as_str().to_owned()),
+            (SCHEMAS, self.schemas.to_string()),
         ];
         map.extend(values.map(|(key, value)| (key.to_owned(), value)));
         // What is Debezium's default is left to it.
@@ -167,7 +178,6 @@ const FIXED: &[(&str, &str)] = &[
     ("key.converter", JSON_CONVERTER),
     ("key.converter.schemas.enable", "false"),
     ("value.converter", JSON_CONVERTER),
-    ("value.converter.schemas.enable", "false"),
     // Otherwise Connect's converter writes a column's default in the place of NULL.
     ("value.converter.replace.null.with.default", "false"),
     ("extended.headers.enabled", "false"),

@@ -1,4 +1,5 @@
-//! The form of a change in the log: Debezium's envelope as Kafka Connect's JSON converter without schemas writes it.
+//! The form of a change in the log: Debezium's envelope as Kafka Connect's JSON converter writes it, without schemas or
+//! with the one of the value around it.
 //!
 //! Field order, header names and every quirk are those of versions 3.6 and 3.7 (`tests/envelope.json` holds what the real
 //! one wrote for the same replication messages):
@@ -12,6 +13,7 @@
 
 mod headers;
 mod layout;
+mod schema;
 mod source;
 
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use crate::value::{Modes, ValueError};
 pub use headers::Context;
 use headers::{Headers, KeyChange};
 use layout::{Image, Layout};
+use schema::Wrapper;
 use source::Source;
 
 /// What all records of a capture have in common.
@@ -39,6 +42,8 @@ pub struct EnvelopeSettings {
     pub data_topic: String,
     /// A tombstone follows each delete.
     pub tombstones_on_delete: bool,
+    /// Values carry their schema.
+    pub schemas: bool,
     /// The forms of values.
     pub modes: Modes,
 }
@@ -109,6 +114,7 @@ pub struct Encoder {
     source: Source,
     context: Option<Context>,
     layout: Option<Layout>,
+    wrapper: Wrapper,
     buffers: Buffers,
 }
 
@@ -129,6 +135,7 @@ impl Encoder {
     pub fn new(settings: EnvelopeSettings) -> Self {
         Self {
             source: Source::new(&settings),
+            wrapper: Wrapper::new(settings.schemas.then(|| settings.server_name.clone())),
             topic: settings.data_topic,
             tombstones: settings.tombstones_on_delete,
             modes: settings.modes,
@@ -174,11 +181,15 @@ impl Encoder {
         now_us: i64,
         emit: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), RowError> {
-        let Self { source, layout, buffers, modes, .. } = self;
+        let Self { source, layout, wrapper, buffers, modes, .. } = self;
         let layout = Layout::of(layout, &change.relation, *modes);
+        wrapper.prepare(&change.relation, *modes);
         buffers.clear();
-        let place =
-            |out: &mut Vec<u8>, op| source.write_streamed(layout.table(), change.lsn, transaction, op, now_us, out);
+        wrapper.open(&mut buffers.value);
+        let place = |out: &mut Vec<u8>, op| {
+            source.write_streamed(layout.table(), change.lsn, transaction, op, now_us, out);
+            wrapper.close(out);
+        };
         let (keyed, tombstone) = match &change.action {
             Action::Insert(new) => {
                 let keyed = layout.write_key(Image { row: new, old: None }, &mut buffers.key)?;
@@ -251,13 +262,16 @@ impl Encoder {
         now_us: i64,
         emit: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), RowError> {
-        let Self { source, layout, buffers, modes, .. } = self;
+        let Self { source, layout, wrapper, buffers, modes, .. } = self;
         let layout = Layout::of(layout, relation, *modes);
+        wrapper.prepare(relation, *modes);
         buffers.clear();
         let row = Image { row, old: None };
         let keyed = layout.write_key(row, &mut buffers.key)?;
+        wrapper.open(&mut buffers.value);
         layout.write_images(None, Some(row), &mut buffers.value)?;
         source.write_snapshot(layout.table(), point, marker, now_us, &mut buffers.value);
+        wrapper.close(&mut buffers.value);
         self.emit_one(keyed, false, emit);
         Ok(())
     }
@@ -273,18 +287,23 @@ impl Encoder {
         let Action::Update { old: Some(old), new } = &change.action else { return Ok(()) };
         let old = Image { row: image_of(old), old: None };
         let new = Image { row: new, old: Some(old.row) };
-        let Self { source, layout, buffers, context, modes, .. } = self;
+        let Self { source, layout, wrapper, buffers, context, modes, .. } = self;
         let layout = Layout::of(layout, &change.relation, *modes);
+        wrapper.prepare(&change.relation, *modes);
         buffers.clear();
         let keyed = layout.write_key(new, &mut buffers.key)?;
         layout.write_key(old, &mut buffers.old_key)?;
         if halves != Halves::Create {
+            wrapper.open(&mut buffers.delete);
             layout.write_images(Some(old), None, &mut buffers.delete)?;
             source.write_streamed(layout.table(), change.lsn, transaction, b'd', now_us, &mut buffers.delete);
+            wrapper.close(&mut buffers.delete);
         }
         if halves != Halves::Delete {
+            wrapper.open(&mut buffers.value);
             layout.write_images(None, Some(new), &mut buffers.value)?;
             source.write_streamed(layout.table(), change.lsn, transaction, b'c', now_us, &mut buffers.value);
+            wrapper.close(&mut buffers.value);
         }
         let (key, old_key) = (keyed.then_some(buffers.key.as_slice()), keyed.then_some(buffers.old_key.as_slice()));
         if halves != Halves::Create {

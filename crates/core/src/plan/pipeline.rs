@@ -251,6 +251,7 @@ fn source_connector(place: &Place<'_>, names: &Names, table: &Table, source: &So
         dead_letter_topic: Some(names.dead_letter_topic.clone()),
         modes: Modes::PLAN,
         transforms: Transforms::default(),
+        schemas: false,
         ignored: Vec::new(),
     };
     ConnectorPlan { role: Role::Source, name: names.source_connector.clone(), config: config.to_map() }

@@ -161,7 +161,7 @@ impl<'a> ReadHeaders<'a> {
     }
 
     /// The headers that were written by [`ReadHeaders::write`].
-    pub fn of(written: &'a [u8]) -> Self {
+    pub const fn of(written: &'a [u8]) -> Self {
         Self(written)
     }
 

@@ -15,7 +15,7 @@ const MILLIS_MINUS_INFINITY: i64 = -9_223_372_036_832_400_000;
 
 /// What a number counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unit {
+pub(crate) enum Unit {
     Millis,
     Micros,
     Nanos,
@@ -23,7 +23,7 @@ pub(super) enum Unit {
 
 impl Unit {
     /// The unit of a `time` or `timestamp` of so many digits of the second; none for a string.
-    pub(super) fn of(mode: TimeMode, digits: u8, is_time: bool) -> Option<Self> {
+    pub(crate) fn of(mode: TimeMode, digits: u8, is_time: bool) -> Option<Self> {
         match mode {
             TimeMode::Isostring => None,
             TimeMode::Connect => Some(Self::Millis),

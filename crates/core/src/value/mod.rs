@@ -37,7 +37,7 @@ mod modes;
 mod number;
 mod time;
 
-use epoch::Unit;
+pub(crate) use epoch::Unit;
 pub use fallback::{write_fallback, write_unchanged};
 pub use modes::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, Modes, TimeMode};
 

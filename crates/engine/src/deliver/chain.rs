@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::DeliverSettings;
 use super::object::OpenObject;
+use super::record::Content;
 
 pub(super) struct Chain {
     partition: i32,
@@ -90,10 +91,18 @@ impl Chain {
         self.dead_lettered += 1;
     }
 
-    pub(super) fn cut_before(&self, settings: &DeliverSettings, record: &ReadRecord<'_>, bytes: u64) -> Option<Cut> {
+    pub(super) fn cut_before(
+        &self,
+        settings: &DeliverSettings,
+        record: &ReadRecord<'_>,
+        content: &Content<'_>,
+    ) -> Option<Cut> {
         let open = self.open.as_ref()?;
         let filling: Filling = open.filling();
-        settings.limits.before(&filling, settings.layout.period(record.timestamp_ms), bytes)
+        if open.of_another_schema(content) {
+            return Some(Cut::Schema);
+        }
+        settings.limits.before(&filling, settings.layout.period(record.timestamp_ms), content.size())
     }
 
     /// Whether an object of this first record may exist already.
@@ -111,7 +120,7 @@ impl Chain {
         settings: &DeliverSettings,
         identity: &LogIdentity,
         record: &ReadRecord<'_>,
-        text: &[u8],
+        content: Content<'_>,
         now_us: i64,
     ) -> Result<(), PortError> {
         let failed = |error| {
@@ -122,13 +131,13 @@ impl Chain {
         let open = match &mut self.open {
             Some(open) => open,
             closed => {
-                let open = OpenObject::new(settings, identity, record, self.next).map_err(failed)?;
+                let open = OpenObject::new(settings, identity, record, &content, self.next).map_err(failed)?;
                 self.opened_at = Some(Instant::now());
                 self.since_us = Some(now_us);
                 closed.insert(open)
             }
         };
-        open.add(record, text).map_err(failed)?;
+        open.add(record, content).map_err(failed)?;
         self.seen = record.offset + 1;
         Ok(())
     }

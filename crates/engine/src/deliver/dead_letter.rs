@@ -11,16 +11,17 @@ const EXCEPTION: &str = "org.apache.kafka.connect.errors.DataException";
 
 impl Delivery<'_> {
     /// Sends a record to the dead letter queue, with Kafka Connect's headers about it if they are asked for.
-    pub(super) async fn dead_letter(&mut self, record: &ReadRecord<'_>, unusable: Unusable) -> Result<(), PortError> {
+    pub(super) async fn dead_letter(&mut self, record: &ReadRecord<'_>, unusable: &Unusable) -> Result<(), PortError> {
         let (settings, Unusable { stage, why }) = (self.settings, unusable);
+        let stage = *stage;
         let ReadRecord { partition, offset, .. } = record;
         let Some(topic) = &settings.dead_letter_topic else {
             let attempt = format!("delivering topic {} partition {partition} offset {offset}", settings.topic);
             return Err(PortError::new(ErrorKind::Refused, attempt)
-                .because(why.to_owned())
+                .because(why.to_string())
                 .hint("set errors.tolerance=all and errors.deadletterqueue.topic.name to let the others pass"));
         };
-        tracing::warn!(topic = %settings.topic, partition, offset, why, "record sent to the dead letter queue");
+        tracing::warn!(topic = %settings.topic, partition, offset, %why, "record sent to the dead letter queue");
         // The record keeps what headers were read of it, as Kafka Connect's do; a missing value has no other form here.
         let own = record.headers.iter().map(|(name, value)| (name, value.unwrap_or_default().to_vec()));
         let mut headers: Vec<(&str, Vec<u8>)> = own.collect();
@@ -38,7 +39,7 @@ impl Delivery<'_> {
                 ("__connect.errors.stage", stage.to_owned()),
                 ("__connect.errors.class.name", class.to_owned()),
                 ("__connect.errors.exception.class.name", EXCEPTION.to_owned()),
-                ("__connect.errors.exception.message", why.to_owned()),
+                ("__connect.errors.exception.message", why.to_string()),
                 ("__connect.errors.exception.stacktrace", format!("{EXCEPTION}: {why}\n")),
             ];
             headers.extend(context.map(|(name, value)| (name, value.into_bytes())));

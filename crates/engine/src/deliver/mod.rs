@@ -25,7 +25,7 @@ use datapipe_core::port::store::ObjectStore;
 use tokio_util::sync::CancellationToken;
 
 use self::chain::Chain;
-use self::record::Unusable;
+use self::record::{Composer, Content, Unusable};
 use crate::gauges::DeliverGauges;
 
 /// What a delivery needs to know.
@@ -81,7 +81,8 @@ pub async fn run<'a>(
     stop: &CancellationToken,
 ) -> Result<(), PortError> {
     let identity = ports.reader.identity().await?;
-    let mut delivery = Delivery { ports, settings, gauges, identity, chains: Vec::new(), scratch: Vec::new() };
+    let mut delivery =
+        Delivery { ports, settings, gauges, identity, chains: Vec::new(), composer: Composer::default() };
     for partition in 0..delivery.identity.partitions {
         let next = tokio::select! {
             biased;
@@ -104,8 +105,7 @@ struct Delivery<'a> {
     identity: LogIdentity,
     /// One chain per partition, by its number.
     chains: Vec<Chain>,
-    /// Where a record is put together.
-    scratch: Vec<u8>,
+    composer: Composer,
 }
 
 impl Delivery<'_> {
@@ -154,25 +154,25 @@ impl Delivery<'_> {
             self.gauges.skipped.add(1);
             return Ok(());
         }
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let taken = match record::text(&self.settings.output, &record, &mut scratch) {
-            Ok(text) => self.add(index, &record, text).await,
-            Err(unusable) => self.divert(index, &record, unusable).await,
+        let mut composer = std::mem::take(&mut self.composer);
+        let taken = match composer.compose(&self.settings.output, &record) {
+            Ok(content) => self.add(index, &record, content).await,
+            Err(unusable) => self.divert(index, &record, &unusable).await,
         };
-        self.scratch = scratch;
+        self.composer = composer;
         taken
     }
 
-    async fn divert(&mut self, index: usize, record: &ReadRecord<'_>, unusable: Unusable) -> Result<(), PortError> {
+    async fn divert(&mut self, index: usize, record: &ReadRecord<'_>, unusable: &Unusable) -> Result<(), PortError> {
         self.dead_letter(record, unusable).await?;
         self.chains[index].dead_letter(record.offset);
         Ok(())
     }
 
-    /// Adds a record, put together as `text`, to its partition's open object.
-    async fn add(&mut self, index: usize, record: &ReadRecord<'_>, text: &[u8]) -> Result<(), PortError> {
+    /// Adds a record to its partition's open object.
+    async fn add(&mut self, index: usize, record: &ReadRecord<'_>, content: Content<'_>) -> Result<(), PortError> {
         let settings = self.settings;
-        if let Some(cut) = self.chains[index].cut_before(settings, record, text.len() as u64) {
+        if let Some(cut) = self.chains[index].cut_before(settings, record, &content) {
             self.close(index, cut).await?;
             if !self.chains[index].expects(record.offset) {
                 return Ok(());
@@ -181,7 +181,7 @@ impl Delivery<'_> {
         if self.chains[index].must_look() && self.adopt_existing(index, record).await? {
             return Ok(());
         }
-        self.chains[index].write(settings, &self.identity, record, text, self.ports.clock.now_us())
+        self.chains[index].write(settings, &self.identity, record, content, self.ports.clock.now_us())
     }
 
     fn show(&self) {

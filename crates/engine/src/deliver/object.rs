@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use datapipe_core::lsn::Lsn;
 use datapipe_core::object::{Filling, ObjectMeta};
 use datapipe_core::port::log::{LogIdentity, ReadRecord};
+use datapipe_parquet::Shape;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::DeliverSettings;
 use super::chain::Covered;
+use super::record::{Content, Form};
 use super::spool::{Spool, Spooled, hex};
 
 pub(super) struct OpenObject {
@@ -18,6 +21,8 @@ pub(super) struct OpenObject {
     meta: ObjectMeta,
     filling: Filling,
     spool: Spool,
+    /// Of a format that needs one.
+    shape: Option<Arc<Shape>>,
     first_lsn: Option<Lsn>,
     last_value: Vec<u8>,
 }
@@ -35,6 +40,7 @@ impl OpenObject {
         settings: &DeliverSettings,
         identity: &LogIdentity,
         first: &ReadRecord<'_>,
+        content: &Content<'_>,
         covers_from: i64,
     ) -> io::Result<Self> {
         let key = key(settings, identity, first);
@@ -56,9 +62,21 @@ impl OpenObject {
             sha256: String::new(),
         };
         let filling = Filling { period: settings.layout.period(first.timestamp_ms), rows: 0, bytes: 0 };
-        let spool = Spool::new(settings)?;
-        let first_lsn = first.value.and_then(source_lsn);
-        Ok(Self { key, meta, filling, spool, first_lsn, last_value: Vec::new() })
+        let shape = match content.form {
+            Form::Text(_) => None,
+            Form::Row(shape, _) => Some(Arc::clone(shape)),
+        };
+        let spool = Spool::new(settings, shape.as_deref())?;
+        let first_lsn = source_lsn(content.payload);
+        Ok(Self { key, meta, filling, spool, shape, first_lsn, last_value: Vec::new() })
+    }
+
+    /// Whether a record's schema is another one than the object's.
+    pub(super) fn of_another_schema(&self, content: &Content<'_>) -> bool {
+        match (&content.form, &self.shape) {
+            (Form::Row(shape, _), Some(own)) => !Arc::ptr_eq(shape, own) && shape.schema() != own.schema(),
+            _ => false,
+        }
     }
 
     pub(super) fn filling(&self) -> Filling {
@@ -73,20 +91,21 @@ impl OpenObject {
         self.meta.time_min_ms
     }
 
-    pub(super) fn add(&mut self, record: &ReadRecord<'_>, text: &[u8]) -> io::Result<()> {
-        self.spool.add(text)?;
+    pub(super) fn add(&mut self, record: &ReadRecord<'_>, content: Content<'_>) -> io::Result<()> {
+        let (payload, size) = (content.payload, content.size());
+        self.spool.add(content.form)?;
         self.filling.rows += 1;
-        self.filling.bytes += text.len() as u64;
+        self.filling.bytes += size;
         self.meta.last = record.offset;
         self.meta.time_min_ms = self.meta.time_min_ms.min(record.timestamp_ms);
         self.meta.time_max_ms = self.meta.time_max_ms.max(record.timestamp_ms);
         self.last_value.clear();
-        self.last_value.extend_from_slice(record.value.unwrap_or_default());
+        self.last_value.extend_from_slice(payload);
         Ok(())
     }
 
     pub(super) fn close(self, covered: Covered) -> io::Result<ClosedObject> {
-        let Self { key, mut meta, filling, spool, first_lsn, last_value } = self;
+        let Self { key, mut meta, filling, spool, first_lsn, last_value, .. } = self;
         let content = spool.finish()?;
         meta.next = covered.next;
         meta.skipped = covered.skipped;

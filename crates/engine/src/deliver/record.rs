@@ -1,47 +1,128 @@
 //! One record as an object of some form holds it.
 
+use std::borrow::Cow;
 use std::io::Write as _;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use base64::write::EncoderWriter;
 use datapipe_core::output::{Encoding, Field, Format, Output};
 use datapipe_core::port::log::ReadRecord;
+use datapipe_parquet::{Extras, Row, Shape, Unfit};
 use serde::de::IgnoredAny;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// What a record could not be, and where in Kafka Connect that would have been found out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unusable {
     /// Kafka Connect's name of the stage.
     pub(super) stage: &'static str,
     /// What is wrong.
-    pub(super) why: &'static str,
+    pub(super) why: Cow<'static, str>,
+}
+
+const fn unusable(stage: &'static str, why: &'static str) -> Unusable {
+    Unusable { stage, why: Cow::Borrowed(why) }
 }
 
 const fn value(why: &'static str) -> Unusable {
-    Unusable { stage: "VALUE_CONVERTER", why }
+    unusable("VALUE_CONVERTER", why)
 }
 
-/// The record as text, without what separates it from its neighbours; in `scratch`, unless it is the value itself.
-pub(super) fn text<'a>(
-    output: &Output,
-    record: &ReadRecord<'a>,
-    scratch: &'a mut Vec<u8>,
-) -> Result<&'a [u8], Unusable> {
-    let content = record.value.unwrap_or_default();
-    check_value(output, content)?;
-    if output.only_value() {
-        return Ok(content);
+/// A record as it is added to an object.
+pub(super) struct Content<'a> {
+    /// The value, without its schema.
+    pub(super) payload: &'a [u8],
+    pub(super) form: Form<'a>,
+}
+
+pub(super) enum Form<'a> {
+    /// Text, without what separates it from its neighbours.
+    Text(&'a [u8]),
+    /// The entries of columns.
+    Row(&'a Arc<Shape>, &'a mut Row),
+}
+
+impl Content<'_> {
+    /// Bytes before compression.
+    pub(super) fn size(&self) -> u64 {
+        match self.form {
+            Form::Text(text) => text.len() as u64,
+            Form::Row(..) => self.payload.len() as u64,
+        }
     }
-    scratch.clear();
-    if output.format == Format::Csv {
-        write_fields(output, record, content, scratch);
-    } else {
-        write_json(output, record, content, scratch)?;
+}
+
+/// Puts records together; keeps what it needs for that between them.
+#[derive(Default)]
+pub(super) struct Composer {
+    scratch: Vec<u8>,
+    /// Everything before the payload of the last value that had a schema, which the next one most likely has too.
+    opening: Vec<u8>,
+    schema: String,
+    shape: Option<Arc<Shape>>,
+    row: Row,
+}
+
+impl Composer {
+    /// A record in the form of the output; text is the value itself where it can be.
+    pub(super) fn compose<'a>(&'a mut self, output: &Output, record: &ReadRecord<'a>) -> Result<Content<'a>, Unusable> {
+        let content = record.value.unwrap_or_default();
+        let payload = if output.schemas { self.payload(content)? } else { content };
+        if output.format == Format::Parquet {
+            return self.row(output, record, payload);
+        }
+        check_value(output, payload)?;
+        if output.only_value() {
+            return Ok(Content { payload, form: Form::Text(payload) });
+        }
+        self.scratch.clear();
+        if output.format == Format::Csv {
+            write_fields(output, record, payload, &mut self.scratch);
+        } else {
+            write_json(output, record, payload, &mut self.scratch)?;
+        }
+        Ok(Content { payload, form: Form::Text(&self.scratch) })
     }
-    Ok(scratch)
+
+    /// The value without its schema.
+    fn payload<'a>(&mut self, content: &'a [u8]) -> Result<&'a [u8], Unusable> {
+        let known = content.strip_prefix(self.opening.as_slice()).filter(|_| !self.opening.is_empty());
+        if let Some(payload) = known.and_then(|rest| rest.strip_suffix(b"}")) {
+            return Ok(payload);
+        }
+        let parts =
+            datapipe_parquet::split(content).ok_or(value("the value is no JSON with a schema and a payload"))?;
+        let payload = parts.payload.get().as_bytes();
+        parts.schema.get().clone_into(&mut self.schema);
+        // The payload is a part of the content: what is before it opens the next value too, if nothing else follows.
+        let before = payload.as_ptr() as usize - content.as_ptr() as usize;
+        self.opening.clear();
+        if content.len() == before + payload.len() + 1 {
+            self.opening.extend_from_slice(&content[..before]);
+        }
+        Ok(payload)
+    }
+
+    fn row<'a>(
+        &'a mut self,
+        output: &Output,
+        record: &ReadRecord<'_>,
+        payload: &'a [u8],
+    ) -> Result<Content<'a>, Unusable> {
+        if self.shape.as_ref().is_none_or(|shape| shape.schema() != self.schema) {
+            let shape = Shape::new(&self.schema, output)
+                .map_err(|why| Unusable { stage: "VALUE_CONVERTER", why: format!("no columns: {why}").into() })?;
+            self.shape = Some(Arc::new(shape));
+        }
+        let Some(shape) = &self.shape else { return Err(value("the value has no schema")) };
+        let ReadRecord { offset, timestamp_ms, headers, .. } = *record;
+        let taken = self.row.take(shape, payload, Extras { offset, timestamp_ms, headers });
+        taken.map_err(|Unfit| value("the value does not fit its schema"))?;
+        Ok(Content { payload, form: Form::Row(shape, &mut self.row) })
+    }
 }
 
 /// Whether a value can stand in an object. It is not parsed whole: what our capture and a JSON converter write passes,
@@ -83,7 +164,7 @@ fn write_member(
         Field::Key => match record.key {
             None => to.extend_from_slice(b"null"),
             Some(key) if serde_json::from_slice::<IgnoredAny>(key).is_err() || key.contains(&b'\n') => {
-                return Err(Unusable { stage: "KEY_CONVERTER", why: "the key is no JSON on one line" });
+                return Err(unusable("KEY_CONVERTER", "the key is no JSON on one line"));
             }
             Some(key) => to.extend_from_slice(key),
         },
@@ -100,7 +181,7 @@ fn write_member(
                     (Some(content), Encoding::Base64) => string(&STANDARD.encode(content), to),
                     (Some(content), Encoding::None) => match std::str::from_utf8(content) {
                         Ok(text) => string(text, to),
-                        Err(_) => return Err(Unusable { stage: "HEADER_CONVERTER", why: "a header is no UTF-8" }),
+                        Err(_) => return Err(unusable("HEADER_CONVERTER", "a header is no UTF-8")),
                     },
                 }
                 to.push(b'}');
@@ -173,8 +254,10 @@ mod tests {
     }
 
     fn written(output: &Output, record: &ReadRecord<'_>) -> Result<String, Unusable> {
-        let mut scratch = Vec::new();
-        text(output, record, &mut scratch).map(|text| String::from_utf8(text.to_vec()).unwrap())
+        match Composer::default().compose(output, record)?.form {
+            Form::Text(text) => Ok(String::from_utf8(text.to_vec()).unwrap()),
+            Form::Row(..) => panic!("a row is no text"),
+        }
     }
 
     fn headers() -> Vec<u8> {
@@ -229,5 +312,23 @@ mod tests {
         let mut text = Vec::new();
         timestamp(0, &mut text);
         assert_eq!(text, b"\"1970-01-01T00:00:00Z\"");
+    }
+
+    #[test]
+    fn schemas_are_taken_off() {
+        let lines = Output { schemas: true, ..Output::lines(Compression::None) };
+        let mut composer = Composer::default();
+        for (content, payload) in [
+            (&br#"{"schema":{"type":"map"},"payload":{"a":1}}"#[..], &br#"{"a":1}"#[..]),
+            (br#"{"schema":{"type":"map"},"payload":{"a":2}}"#, br#"{"a":2}"#),
+            (br#"{"schema":{"type":"struct"},"payload":{"a":3}}"#, br#"{"a":3}"#),
+            (br#"{ "payload" : {"a":4}, "schema": {"type":"map"} }"#, br#"{"a":4}"#),
+            (br#"{"schema":{"type":"map"},"payload":{"a":5}}"#, br#"{"a":5}"#),
+        ] {
+            assert_eq!(composer.compose(&lines, &record(None, content, b"")).unwrap().payload, payload);
+        }
+        assert!(
+            composer.compose(&lines, &record(None, b"{\"a\":1}", b"")).is_err_and(|why| why.why.contains("schema"))
+        );
     }
 }

@@ -7,17 +7,23 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use datapipe_core::output::Format;
 use datapipe_core::port::store::Body;
+use datapipe_parquet::Shape;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use super::DeliverSettings;
 use super::compress::Compressor;
+use super::record::Form;
 
 /// Content that is being written.
 pub(super) struct Spool {
-    compressor: Compressor<Sink>,
-    format: Format,
-    empty: bool,
+    writer: Writer,
+}
+
+enum Writer {
+    Lines(Compressor<Sink>),
+    Array { to: Compressor<Sink>, empty: bool },
+    Columns(Box<datapipe_parquet::Writer<Sink>>),
 }
 
 /// Content that is complete. The file, if there is one, lives as long as this.
@@ -37,8 +43,8 @@ struct Sink {
 }
 
 impl Spool {
-    /// Starts an object.
-    pub(super) fn new(settings: &DeliverSettings) -> io::Result<Self> {
+    /// Starts an object, with a shape if its format needs one.
+    pub(super) fn new(settings: &DeliverSettings, shape: Option<&Shape>) -> io::Result<Self> {
         let sink = Sink {
             memory: Vec::new(),
             memory_max: settings.memory_max,
@@ -47,27 +53,43 @@ impl Spool {
             size: 0,
             hash: Sha256::new(),
         };
-        let compressor = Compressor::new(settings.output.compression, settings.compression_level, sink)?;
-        Ok(Self { compressor, format: settings.output.format, empty: true })
+        let (compression, level) = (settings.output.compression, settings.compression_level);
+        let writer = match (shape, settings.output.format) {
+            (Some(shape), _) => {
+                Writer::Columns(Box::new(datapipe_parquet::Writer::new(sink, shape, compression, level)?))
+            }
+            (None, Format::Json) => Writer::Array { to: Compressor::new(compression, level, sink)?, empty: true },
+            (None, _) => Writer::Lines(Compressor::new(compression, level, sink)?),
+        };
+        Ok(Self { writer })
     }
 
-    /// Adds one record.
-    pub(super) fn add(&mut self, record: &[u8]) -> io::Result<()> {
-        if self.format == Format::Json {
-            self.compressor.write_all(if self.empty { b"[\n" } else { b",\n" })?;
-            self.empty = false;
-            return self.compressor.write_all(record);
+    /// Adds one record in the form that the object was started for.
+    pub(super) fn add(&mut self, form: Form<'_>) -> io::Result<()> {
+        match (&mut self.writer, form) {
+            (Writer::Lines(to), Form::Text(text)) => {
+                to.write_all(text)?;
+                to.write_all(b"\n")
+            }
+            (Writer::Array { to, empty }, Form::Text(text)) => {
+                to.write_all(if std::mem::take(empty) { b"[\n" } else { b",\n" })?;
+                to.write_all(text)
+            }
+            (Writer::Columns(writer), Form::Row(_, row)) => writer.add(row),
+            _ => Err(io::Error::other("the record is in another form than its object: a defect of datapipe")),
         }
-        self.compressor.write_all(record)?;
-        self.compressor.write_all(b"\n")
     }
 
     /// Ends the content.
-    pub(super) fn finish(mut self) -> io::Result<Spooled> {
-        if self.format == Format::Json {
-            self.compressor.write_all(b"\n]")?;
-        }
-        let mut sink = self.compressor.finish()?;
+    pub(super) fn finish(self) -> io::Result<Spooled> {
+        let mut sink = match self.writer {
+            Writer::Lines(to) => to.finish()?,
+            Writer::Array { mut to, .. } => {
+                to.write_all(b"\n]")?;
+                to.finish()?
+            }
+            Writer::Columns(writer) => writer.finish()?,
+        };
         let sha256 = hex(&sink.hash.finalize_reset());
         let body = match &mut sink.file {
             None => Body::Memory(Bytes::from(std::mem::take(&mut sink.memory))),
@@ -150,9 +172,10 @@ mod tests {
                 .into_iter()
                 .map(|memory_max| {
                     let settings = settings(folder.path(), memory_max, output.clone());
-                    let mut spool = Spool::new(&settings).unwrap();
+                    let mut spool = Spool::new(&settings, None).unwrap();
                     for n in 0..5000u32 {
-                        spool.add(format!("{{\"n\":{}}}", n.wrapping_mul(2_654_435_761)).as_bytes()).unwrap();
+                        let text = format!("{{\"n\":{}}}", n.wrapping_mul(2_654_435_761));
+                        spool.add(Form::Text(text.as_bytes())).unwrap();
                     }
                     spool.finish().unwrap()
                 })
@@ -173,9 +196,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let output = Output { format: Format::Json, ..Output::lines(Compression::None) };
         let settings = settings(folder.path(), usize::MAX, output);
-        let mut spool = Spool::new(&settings).unwrap();
-        spool.add(b"{\"a\":1}").unwrap();
-        spool.add(b"{\"a\":2}").unwrap();
+        let mut spool = Spool::new(&settings, None).unwrap();
+        spool.add(Form::Text(b"{\"a\":1}")).unwrap();
+        spool.add(Form::Text(b"{\"a\":2}")).unwrap();
         assert_eq!(content(&spool.finish().unwrap()), b"[\n{\"a\":1},\n{\"a\":2}\n]");
     }
 }

@@ -52,6 +52,7 @@ pub(crate) fn settings() -> CaptureSettings {
             database: "shop".to_owned(),
             data_topic: DATA_TOPIC.to_owned(),
             tombstones_on_delete: true,
+            schemas: false,
             modes: Modes::PLAN,
         },
         transforms: Transforms::default(),

@@ -83,6 +83,7 @@ impl Subject for Engine {
                 database: "shop".to_owned(),
                 data_topic: "cdc.public.users".to_owned(),
                 tombstones_on_delete: true,
+                schemas: false,
                 modes: Modes::PLAN,
             },
             transforms: Transforms::default(),

@@ -56,7 +56,7 @@ async fn duckdb_reads_the_objects_as_hive_partitions() {
 }
 
 /// The Python that has DuckDB.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap();
     let python = home.join(".cache/datapipe/venv/bin/python");
     assert!(python.exists(), "{} is missing; make it with: scripts/python-tools.sh", python.display());

@@ -7,6 +7,7 @@
 mod again;
 mod duckdb;
 mod early;
+mod formats;
 mod references;
 mod rest;
 mod restart;

@@ -29,7 +29,7 @@ pub(super) const SOURCE: &[ConfigKey] = &[
     )
     .default("true")
     .absent("false")
-    .only(&["false"]),
+    .only(&["false", "true"]),
     key(
         "value.converter.replace.null.with.default",
         T::Boolean,
@@ -153,7 +153,7 @@ pub(super) const CONSUMER: &[ConfigKey] = &[
     )
     .default("true")
     .absent("false")
-    .only(&["false"]),
+    .only(&["false", "true"]),
     key(
         "consumer.override.auto.offset.reset",
         T::String,

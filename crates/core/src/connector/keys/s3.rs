@@ -82,7 +82,7 @@ pub(super) const FILE: &[ConfigKey] = &[
 pub(super) const FORMAT: &[ConfigKey] = &[
     key("format.output.type", T::String, I::Medium, W::None, "Format", "Format of objects.")
         .default("csv")
-        .only(&["jsonl", "json", "csv"]),
+        .only(&["jsonl", "json", "csv", "parquet"]),
     key(
         "format.output.fields",
         T::List,

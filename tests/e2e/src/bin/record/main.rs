@@ -1,9 +1,11 @@
 //! `record`: what the real Debezium writes for every type under every mode of its values, and what its and Kafka Connect's
-//! transforms make of records, into `crates/core/tests/{modes,transforms}.json`. Run it again when a new version is out,
-//! and read the difference. `record modes` and `record transforms` make one of them.
+//! transforms make of records, into `crates/core/tests/{modes,transforms,schemas}.json`. Run it again when a new version is out,
+//! and read the difference. `record modes`, `record transforms` and `record schemas` make
+//! one of them.
 
 mod modes;
 mod reference;
+mod schemas;
 mod transforms;
 
 use std::process::ExitCode;
@@ -33,6 +35,9 @@ async fn record() -> Result<()> {
     }
     if wanted("transforms") {
         write("transforms.json", &transforms::record(&reference).await?)?;
+    }
+    if wanted("schemas") {
+        write("schemas.json", &schemas::record(&reference).await?)?;
     }
     reference.stop().await
 }

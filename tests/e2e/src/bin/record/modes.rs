@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::reference::{Kept, Reference};
 
 /// The sets: a name, and the five modes of numbers, times, intervals, bytes and hstore.
-const SETS: [(&str, [&str; 5]); 6] = [
+pub(crate) const SETS: [(&str, [&str; 5]); 6] = [
     ("m1", ["precise", "adaptive", "numeric", "bytes", "json"]),
     ("m2", ["double", "adaptive_time_microseconds", "string", "base64", "map"]),
     ("m3", ["string", "connect", "numeric", "hex", "json"]),
@@ -20,7 +20,7 @@ const SETS: [(&str, [&str; 5]); 6] = [
     ("m5", ["string", "microseconds", "numeric", "bytes", "json"]),
     ("m6", ["string", "nanoseconds", "numeric", "bytes", "json"]),
 ];
-const KEYS: [&str; 5] = [
+pub(crate) const KEYS: [&str; 5] = [
     "decimal.handling.mode",
     "time.precision.mode",
     "interval.handling.mode",
