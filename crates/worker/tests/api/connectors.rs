@@ -271,7 +271,7 @@ async fn what_others_write_into_the_topic_is_followed() {
     topics.put_config(SINK, &sink()).await.unwrap();
     bench.states(SINK, State::Running, &[State::Running]).await;
     let mut unusable = sink();
-    unusable.insert("format.output.type".to_owned(), "parquet".to_owned());
+    unusable.insert("format.output.type".to_owned(), "avro".to_owned());
     topics.put_config(SINK, &unusable).await.unwrap();
     let failed = bench.states(SINK, State::Failed, &[State::Unassigned]).await;
     assert!(failed.connector.trace.unwrap().contains("format.output.type"), "the key is named");
