@@ -12,7 +12,7 @@ venv="${HOME:?HOME is not set}/.cache/datapipe/venv"
 if ! "$venv/bin/python" -c "
 import sys
 from importlib.metadata import version
-wanted = {'duckdb': '$duckdb', 'kafka-connect-py': '$connect_py', 'kafka-connect-api': '$connect_api'}
+wanted = {'duckdb': '$duckdb', 'pyarrow': '$pyarrow', 'kafka-connect-py': '$connect_py', 'kafka-connect-api': '$connect_api'}
 sys.exit(any(version(name) != wanted[name] for name in wanted))" 2>/dev/null; then
     if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
         echo "python-tools: Python 3 with venv is needed: apt-get install python3-venv" >&2
@@ -22,6 +22,7 @@ sys.exit(any(version(name) != wanted[name] for name in wanted))" 2>/dev/null; th
     # An interrupted earlier attempt is made anew.
     python3 -m venv --clear "$venv" >&2
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        "duckdb==$duckdb" "kafka-connect-py==$connect_py" "kafka-connect-api==$connect_api" >&2
+        "duckdb==$duckdb" "pyarrow==$pyarrow" \
+        "kafka-connect-py==$connect_py" "kafka-connect-api==$connect_api" >&2
 fi
 echo "$venv"
