@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use datapipe_core::settings::Span;
+use datapipe_core::table::WorkerKind;
 
 /// Runs table-isolated pipelines PostgreSQL -> Kafka -> S3 on this machine.
 #[derive(Debug, Parser)]
@@ -35,6 +36,9 @@ pub(crate) struct Selection {
     /// One table by its SQL name; may be repeated [default: all]
     #[arg(long = "table", value_name = "TABLE")]
     pub(crate) tables: Vec<String>,
+    /// What serves the tables, as --set worker.kind=KIND
+    #[arg(long, value_name = "KIND", value_enum)]
+    pub(crate) worker: Option<Kind>,
     /// One setting, above file and environment, as in sink.rows=1000; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) set: Vec<(String, String)>,
@@ -126,4 +130,31 @@ pub(crate) struct DemoArguments {
     /// The REST port of the first table; the other three follow
     #[arg(long, value_name = "PORT", default_value_t = 8083, value_parser = clap::value_parser!(u16).range(1024..=65_532))]
     pub(crate) port: u16,
+    /// What serves the tables: datapipe's own worker; Apache Kafka Connect with Debezium, as far as Kafka; or both
+    #[arg(long, value_name = "KIND", value_enum, default_value_t = Kind::Native)]
+    pub(crate) worker: Kind,
+    /// A folder with plugins for `--worker kafka-connect`, each in a folder of its own: an S3 sink is none of ours to ship
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) plugin_path: Option<PathBuf>,
+}
+
+/// What serves a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// datapipe's own worker
+    Native,
+    /// Debezium in a JVM, datapipe's sink beside it
+    Hybrid,
+    /// Apache Kafka Connect with Debezium
+    KafkaConnect,
+}
+
+impl From<Kind> for WorkerKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Native => Self::Native,
+            Kind::Hybrid => Self::Hybrid,
+            Kind::KafkaConnect => Self::KafkaConnect,
+        }
+    }
 }

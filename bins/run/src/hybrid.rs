@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use datapipe_connect::{Client, ClientError};
 use datapipe_core::convention::Names;
-use datapipe_core::plan::{ConnectorPlan, PipelinePlan};
+use datapipe_core::plan::{ConnectorPlan, PipelinePlan, Problem};
 use datapipe_core::port::connect::ConfigMap;
 use datapipe_core::settings::Role;
 use datapipe_core::table::WorkerKind;
@@ -19,6 +19,18 @@ const LOOK: Duration = Duration::from_secs(30);
 
 pub(crate) fn is(pipeline: &PipelinePlan) -> bool {
     pipeline.worker.kind == WorkerKind::Hybrid
+}
+
+/// Nothing here starts a JVM, except for a demo.
+pub(crate) fn not_run_here(pipeline: &PipelinePlan) -> Option<Problem> {
+    let kind = pipeline.worker.kind;
+    (kind == WorkerKind::KafkaConnect).then(|| {
+        let table = &pipeline.names.table;
+        let what = format!("is {}, and this program starts no JVM", kind.name());
+        let fix = "run Kafka Connect for this table by itself and leave it out here (--table), or set \"native\" or \
+                   \"hybrid\"";
+        Problem::new(format!("tables.{table}.worker.kind"), what, fix)
+    })
 }
 
 /// The names of this process's part.

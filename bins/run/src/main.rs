@@ -17,6 +17,7 @@ use clap::Parser;
 use datapipe_boot::settings::{Loaded, Sources};
 use datapipe_boot::{Exit, report};
 use datapipe_core::plan::{Plan, Problems};
+use datapipe_core::table::WorkerKind;
 
 use cli::{Cli, Command, Selection};
 
@@ -47,10 +48,11 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 /// The settings of this program's flags; tables are served by the native worker unless something else is set.
 pub(crate) fn load(selection: &Selection) -> Loaded {
+    let kind = selection.worker.map(|kind| ("worker.kind".to_owned(), WorkerKind::from(kind).name().to_owned()));
     datapipe_boot::settings::load(&Sources {
         file: selection.config.clone(),
         defaults: vec![("worker.kind".to_owned(), "native".to_owned())],
-        flags: selection.set.clone(),
+        flags: kind.into_iter().chain(selection.set.clone()).collect(),
     })
 }
 

@@ -9,6 +9,7 @@ use datapipe_kafka::KafkaConfig;
 use datapipe_postgres::preflight::Expected;
 
 use crate::adapters::{Keys, source_spec, store};
+use crate::hybrid;
 use crate::ports::{self, Holder};
 use crate::start::{listen, sink_of, source_of};
 
@@ -20,6 +21,7 @@ pub(crate) async fn look(plan: &Plan, kafka: &KafkaConfig) -> Result<(), Problem
     let mut problems = Vec::new();
     let mut expected = Vec::new();
     for pipeline in &plan.tables {
+        problems.extend(hybrid::not_run_here(pipeline));
         for connector in &pipeline.connectors {
             if let Some(why) = datapipe_worker::refusal(&connector.config) {
                 let object = format!("connector {}", connector.name);

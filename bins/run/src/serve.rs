@@ -78,6 +78,8 @@ pub(crate) fn demo(arguments: &DemoArguments) -> Exit {
         keep: arguments.keep,
         folder: arguments.dir.clone(),
         port: arguments.port,
+        kind: arguments.worker.into(),
+        plugin_path: arguments.plugin_path.clone(),
     };
     with_runtime(async |stop| match demo::run(&options, &stop).await {
         Ok(true) => Exit::Healthy,

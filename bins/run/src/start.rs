@@ -8,7 +8,7 @@ use std::sync::Arc;
 use datapipe_boot::telemetry::Levels;
 use datapipe_boot::{Scratch, SystemClock, secrets};
 use datapipe_core::connector::{SinkConfig, SourceConfig};
-use datapipe_core::plan::{ConnectorPlan, PipelinePlan, Plan, Problem, Problems};
+use datapipe_core::plan::{ConnectorPlan, PipelinePlan, Plan, Problem, Problems, TopicPlan};
 use datapipe_core::port::connect::ConnectStore as _;
 use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_core::secret::SecretRef;
@@ -149,20 +149,22 @@ fn make_folder(folder: &Path) -> Result<Scratch, StartError> {
     })
 }
 
+/// The topics of all tables.
+pub(crate) fn topic_specs(plan: &Plan) -> Vec<TopicSpec> {
+    let replication = i32::from(plan.kafka.replication_factor);
+    let topics = plan.tables.iter().flat_map(|pipeline| &pipeline.topics);
+    let spec = |topic: &TopicPlan| TopicSpec {
+        name: topic.name.clone(),
+        partitions: topic.partitions,
+        replication,
+        configs: topic.config.clone(),
+    };
+    topics.map(spec).collect()
+}
+
 /// Makes what is missing and may be made: topics and publications. The slot is made by the capture, with its snapshot.
 async fn ensure(plan: &Plan, kafka: &KafkaConfig) -> Result<(), StartError> {
-    let replication = i32::from(plan.kafka.replication_factor);
-    let specs: Vec<TopicSpec> = plan
-        .tables
-        .iter()
-        .flat_map(|pipeline| &pipeline.topics)
-        .map(|topic| TopicSpec {
-            name: topic.name.clone(),
-            partitions: topic.partitions,
-            replication,
-            configs: topic.config.clone(),
-        })
-        .collect();
+    let specs = topic_specs(plan);
     let report = topics::ensure(kafka, &specs).await?;
     tracing::info!(created = report.created.len(), existing = report.existing.len(), "topics are there");
     for difference in &report.differing {

@@ -348,7 +348,7 @@ pub struct Worker {
 }
 
 /// How far the JVM worker's port is from the table's: 18083 beside 8083.
-const JVM_PORT_OFFSET: u16 = 10_000;
+pub const JVM_PORT_OFFSET: u16 = 10_000;
 
 impl Default for Worker {
     fn default() -> Self {

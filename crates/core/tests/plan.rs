@@ -96,6 +96,19 @@ fn the_table_overrides_the_section_and_its_own_settings_override_it() {
 }
 
 #[test]
+fn a_hybrid_needs_a_second_port_and_names_of_its_own() {
+    let refused = refusals(&json!({ "worker": { "kind": "hybrid" }, "tables": { "users": { "port": 60_000 } } }));
+    assert!(refused.len() == 1 && refused[0].contains("60000 + 10000 is no port"), "{refused:?}");
+
+    let tables = [("users", 8083), ("users_sink", 8084)];
+    let declared = tables.map(|(name, port)| Arc::new(Declared(Table::new(name, port))) as Arc<dyn TablePipeline>);
+    let catalog = Catalog::of(declared).unwrap();
+    let refused = Plan::new(&catalog, &settings(&json!({ "worker": { "kind": "hybrid" } }))).unwrap_err().to_string();
+    assert!(refused.contains("connect-configs-users-sink, and so does table users_sink"), "{refused}");
+    assert!(Plan::new(&catalog, &settings(&json!({ "worker": { "kind": "native" } }))).is_ok());
+}
+
+#[test]
 fn a_profile_gives_all_keys_by_reference() {
     let s3 = json!({ "bucket": "lake", "profile": "data-lake" });
     let planned = plan(&json!({ "s3": s3, "worker": { "kind": "native" } })).unwrap();

@@ -45,7 +45,7 @@ mod state;
 mod watchdog;
 
 pub use artifacts::Cache;
-pub use connect::{CONNECT_VERSION, ConnectOptions, ConnectWorker, Debezium};
+pub use connect::{CONNECT_VERSION, ConnectOptions, ConnectWorker, Debezium, Environment};
 pub use error::{Error, MissingProgram, Result};
 pub use kafka::{KAFKA_VERSION, Kafka, KafkaOptions};
 pub use postgres::{Postgres, PostgresOptions, PostgresSource, Shutdown};

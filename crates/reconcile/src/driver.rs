@@ -1,10 +1,14 @@
 //! Reads objects and rows and hands them to the comparing thread.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use datapipe_core::object::ObjectMeta;
-use datapipe_core::port::PortError;
+use datapipe_core::port::log::{LogReader, RecordBatch};
 use datapipe_core::port::store::{Head, ObjectStore};
+use datapipe_core::port::{ErrorKind, PortError};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::chain::Chain;
 use crate::error::ReconcileError;
@@ -19,12 +23,25 @@ const READ_BYTES: u64 = 1024 * 1024;
 /// Pieces on their way to the comparing thread.
 const PIECES_MAX: usize = 2;
 
+/// Records on their way to it.
+const RECORDS_MAX: usize = 64;
+/// How long a record of the log is waited for at a time, and a partition's next ones in all.
+const POLL: Duration = Duration::from_millis(500);
+const READ_MAX: Duration = Duration::from_secs(120);
+
 /// What the comparing thread is given.
 enum Piece {
     Problem(Problem),
-    Begin { name: String, partition: i32, meta: Option<Box<ObjectMeta>> },
+    Begin {
+        name: String,
+        partition: i32,
+        meta: Option<Box<ObjectMeta>>,
+    },
     Bytes(Bytes),
     End,
+    /// A partition of the log itself follows.
+    Partition(String, i32),
+    Record(Vec<u8>),
     Rows(RowBatch),
     Finish,
 }
@@ -42,6 +59,35 @@ pub async fn reconcile(store: &dyn ObjectStore, rows: &mut dyn Rows, scope: &Sco
     let comparing = tokio::task::spawn_blocking(move || compare(owned, taken));
     let fed = feed(store, rows, scope, &pieces).await;
     drop(pieces);
+    outcome(fed, comparing).await
+}
+
+/// The same for the events in the log itself, where nothing writes objects: every partition from its first record to
+/// the end that it has when its turn comes, committed records only. Its report counts no objects.
+pub async fn reconcile_log(
+    log: &mut dyn LogReader,
+    rows: &mut dyn Rows,
+    scope: &Scope,
+) -> Result<Report, ReconcileError> {
+    if scope.key.is_empty() {
+        return Err(ReconcileError::NoKey(scope.table.clone()));
+    }
+    let (pieces, taken) = mpsc::channel(RECORDS_MAX);
+    let owned = scope.clone();
+    let comparing = tokio::task::spawn_blocking(move || compare(owned, taken));
+    let fed = async {
+        feed_log(log, scope, &pieces).await?;
+        feed_rows(rows, scope, &pieces).await
+    };
+    let fed = fed.await;
+    drop(pieces);
+    outcome(fed, comparing).await
+}
+
+async fn outcome(
+    fed: Result<(), Ended>,
+    comparing: JoinHandle<Result<Option<Report>, ReconcileError>>,
+) -> Result<Report, ReconcileError> {
     let compared = comparing.await.map_err(|error| ReconcileError::BrokenOff(Box::new(error)))?;
     match (fed, compared) {
         (Err(Ended::Because(error)), _) | (_, Err(error)) => Err(error),
@@ -58,6 +104,8 @@ fn compare(scope: Scope, mut taken: mpsc::Receiver<Piece>) -> Result<Option<Repo
             Piece::Begin { name, partition, meta } => proof.begin(name, partition, meta.map(|meta| *meta))?,
             Piece::Bytes(bytes) => proof.bytes(&bytes)?,
             Piece::End => proof.end()?,
+            Piece::Partition(name, partition) => proof.partition(name, partition),
+            Piece::Record(envelope) => proof.record(&envelope)?,
             Piece::Rows(batch) => proof.rows(&batch)?,
             Piece::Finish => return proof.finish().map(Some),
         }
@@ -92,14 +140,47 @@ async fn feed(
     for problem in chain.end() {
         feed.send(Piece::Problem(problem)).await?;
     }
+    feed_rows(rows, scope, pieces).await
+}
+
+async fn feed_log(log: &mut dyn LogReader, scope: &Scope, pieces: &mpsc::Sender<Piece>) -> Result<(), Ended> {
+    let failed = |source| Ended::Because(ReconcileError::Log { topic: scope.topic.clone(), source });
+    let send = async |piece| pieces.send(piece).await.map_err(|_| Ended::NobodyListens);
+    let partitions = log.identity().await.map_err(failed)?.partitions;
+    let mut batch = RecordBatch::default();
+    for partition in 0..partitions {
+        let (first, end) = log.bounds(partition).await.map_err(failed)?;
+        let name = format!("partition {partition} of topic {}", scope.topic);
+        send(Piece::Partition(name, partition)).await?;
+        log.seek(partition, first).await.map_err(failed)?;
+        let begun = Instant::now();
+        while log.position(partition).is_none_or(|position| position < end) && first < end {
+            batch.clear();
+            log.poll(POLL, &mut batch).await.map_err(failed)?;
+            for record in batch.iter().filter(|record| record.partition == partition && record.offset < end) {
+                if let Some(envelope) = record.value {
+                    send(Piece::Record(envelope.to_vec())).await?;
+                }
+            }
+            if batch.is_empty() && begun.elapsed() > READ_MAX {
+                let attempt = format!("reading {} up to offset {end}", scope.topic);
+                return Err(failed(PortError::new(ErrorKind::Retry, attempt).because("no more records come")));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn feed_rows(rows: &mut dyn Rows, scope: &Scope, pieces: &mpsc::Sender<Piece>) -> Result<(), Ended> {
+    let send = async |piece| pieces.send(piece).await.map_err(|_| Ended::NobodyListens);
     loop {
         let mut batch = RowBatch::default();
         let failed = |source| Ended::Because(ReconcileError::Rows { table: scope.table.clone(), source });
         rows.next(&mut batch).await.map_err(failed)?;
         if batch.is_empty() {
-            return feed.send(Piece::Finish).await;
+            return send(Piece::Finish).await;
         }
-        feed.send(Piece::Rows(batch)).await?;
+        send(Piece::Rows(batch)).await?;
     }
 }
 

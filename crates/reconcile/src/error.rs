@@ -14,6 +14,15 @@ pub enum ReconcileError {
         #[source]
         source: PortError,
     },
+    /// The log failed.
+    #[error("reading topic {topic}")]
+    Log {
+        /// The topic.
+        topic: String,
+        /// The log's failure.
+        #[source]
+        source: PortError,
+    },
     /// The table's rows could not be read.
     #[error("reading the rows of table {table}")]
     Rows {

@@ -61,7 +61,7 @@ mod rows;
 mod scope;
 mod spill;
 
-pub use driver::reconcile;
+pub use driver::{reconcile, reconcile_log};
 pub use error::ReconcileError;
 pub use report::{Example, Problem, ProblemKind, Problems, Report, Sample};
 pub use rows::{RowBatch, Rows, TupleRows};

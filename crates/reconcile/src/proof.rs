@@ -152,6 +152,19 @@ impl Proof {
         Ok(())
     }
 
+    /// A partition of the log follows; records come in its order.
+    pub(crate) fn partition(&mut self, name: String, partition: i32) {
+        self.objects.push(Object { name: name.into(), partition });
+    }
+
+    /// A record's value in the log.
+    pub(crate) fn record(&mut self, envelope: &[u8]) -> Result<(), ReconcileError> {
+        self.report.bytes += envelope.len() as u64;
+        let number = self.place + 1;
+        let read = self.event(envelope, &|why| Stopped::Content(format!("record {number}: {why}")));
+        self.usable(read).map(drop)
+    }
+
     fn object_problem(&mut self, kind: ProblemKind, what: String) {
         let object = self.objects.last().map(|object| object.name.to_string()).unwrap_or_default();
         self.problem(Problem { kind, object, what });
@@ -173,9 +186,18 @@ impl Proof {
         let unusable = |why: &dyn std::fmt::Display| Stopped::Content(format!("record {number}: {why}"));
         let Some(value) = content.value(line).map_err(|why| unusable(&why))? else { return Ok(()) };
         *lines = number;
+        self.event(&value, &unusable)
+    }
+
+    /// An envelope of the object or partition that came last.
+    fn event(
+        &mut self,
+        value: &[u8],
+        unusable: &dyn Fn(&dyn std::fmt::Display) -> Stopped<ReconcileError>,
+    ) -> Result<(), Stopped<ReconcileError>> {
         self.place += 1;
         let object = self.objects.len() - 1;
-        let (op, lsn, image) = match event::parse(&value).map_err(|why| unusable(&why))? {
+        let (op, lsn, image) = match event::parse(value).map_err(|why| unusable(&why))? {
             Event::Row { op, lsn, image } => (op, lsn, image.as_bytes()),
             Event::Truncate { lsn } => return self.truncate(object, lsn).map_err(Stopped::Taker),
             Event::Other => return Ok(()),

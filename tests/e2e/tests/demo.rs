@@ -128,6 +128,26 @@ fn a_killed_demo_leaves_nothing_running_and_the_next_one_proves_its_rows() {
     assert_eq!(processes(folder.path()), [""; 0]);
 }
 
+/// With real JVM workers, all killed at once. What Debezium sends again is no failure, and the native sink doubles nothing
+/// of its own.
+#[test]
+fn the_reference_and_the_hybrid_are_proven_alike() {
+    for (kind, memory) in [("kafka-connect", "; largest JVM "), ("hybrid", " MiB, native process ")] {
+        let folder = folder();
+        let (code, words) = Demo::start(folder.path(), port(), &["--for", "6s", "--worker", kind]).ends();
+        println!("{words}");
+        assert_eq!(code, Some(0), "{words}");
+        assert!(words.contains(" of the JVMs (") && words.contains("rows flow again "), "{words}");
+        assert!(words.contains("lost 0, doubled ") && words.contains(", differing 0 of ") && words.contains(memory));
+        assert_eq!(words.contains("--plugin-path FOLDER"), kind == "kafka-connect", "{words}");
+        let [committed, in_kafka, in_s3] = counts(&words);
+        assert!(committed > 4000 && in_kafka >= committed, "{words}");
+        assert_eq!(in_s3, if kind == "hybrid" { in_kafka } else { 0 }, "{words}");
+        assert_eq!(processes(folder.path()), [""; 0]);
+        assert!(!data(folder.path()).exists());
+    }
+}
+
 #[test]
 fn an_interrupted_demo_stops_and_throws_away() {
     for (said, signal) in [("S3 ready", Signal::INT), ("traffic: about", Signal::TERM)] {

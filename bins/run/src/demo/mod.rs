@@ -2,11 +2,13 @@
 
 mod child;
 mod director;
+mod jvm;
 mod proof;
 mod scene;
 mod show;
 mod traffic;
 mod watch;
+mod workers;
 
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
@@ -14,7 +16,10 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 
+use datapipe_connect::ClientError;
+use datapipe_core::plan::Problems;
 use datapipe_core::port::PortError;
+use datapipe_core::table::{JVM_PORT_OFFSET, WorkerKind};
 use datapipe_embedded::{Progress, Stack};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +44,10 @@ pub(crate) struct DemoOptions {
     pub(crate) folder: Option<PathBuf>,
     /// The REST port of the first table; those of the others follow.
     pub(crate) port: u16,
+    /// What serves the tables.
+    pub(crate) kind: WorkerKind,
+    /// A folder with plugins for JVM workers, the S3 sink among them.
+    pub(crate) plugin_path: Option<PathBuf>,
 }
 
 /// What can go wrong with the demo itself.
@@ -85,6 +94,17 @@ pub(crate) enum DemoError {
         /// Why.
         source: std::io::Error,
     },
+    /// A JVM worker's REST interface.
+    #[error("making connector {connector}")]
+    Connector {
+        /// The connector.
+        connector: String,
+        /// Why.
+        source: ClientError,
+    },
+    /// There is no plan for JVM workers.
+    #[error("planning the demo: {0}")]
+    Plan(Problems),
     /// One of the systems.
     #[error(transparent)]
     System(#[from] PortError),
@@ -122,12 +142,18 @@ impl DemoError {
 /// Starting, draining and proving take about this long beside the traffic.
 const OVERHEAD: Duration = Duration::from_secs(25);
 
+/// Four JVMs start twice.
+const OVERHEAD_JVM: Duration = Duration::from_secs(120);
+
 /// How long an interrupted start may take to be complete, so that it can be undone.
 const HALF_MADE_MAX: Duration = Duration::from_secs(20);
 
 /// Runs the demo. True if the proof found nothing wrong.
 pub(crate) async fn run(options: &DemoOptions, stop: &CancellationToken) -> Result<bool, DemoError> {
-    for (port, table) in (options.port..).zip(TABLES) {
+    // The plan refuses a port that leaves no room for this one.
+    let jvms = options.port.checked_add(JVM_PORT_OFFSET).filter(|_| options.kind == WorkerKind::Hybrid);
+    let jvms = jvms.map(|first| (first..).zip(TABLES));
+    for (port, table) in (options.port..).zip(TABLES).chain(jvms.into_iter().flatten()) {
         if !matches!(ports::holder((Ipv4Addr::LOCALHOST, port).into()).await, Holder::Nobody) {
             return Err(DemoError::Port { port, table });
         }
@@ -135,7 +161,8 @@ pub(crate) async fn run(options: &DemoOptions, stop: &CancellationToken) -> Resu
     let place = Place::prepare(options).await?;
     let show = Show::new();
     show.say("datapipe demo: PostgreSQL -> Kafka -> S3 for four tables, on this machine");
-    let about_s = (options.span + OVERHEAD).as_secs();
+    let overhead = if options.kind == WorkerKind::Native { OVERHEAD } else { OVERHEAD_JVM };
+    let about_s = (options.span + overhead).as_secs();
     show.say(&format!("it takes about {about_s} s; Ctrl-C stops all of it"));
     let ended = play(options, &place.root, &show, stop).await;
     show.finish();

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use datapipe_core::convention::Names;
 use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_core::secret::Secret;
+use datapipe_core::table::WorkerKind;
 use datapipe_embedded::Stack;
-use datapipe_kafka::KafkaConfig;
+use datapipe_kafka::{KafkaConfig, ReaderSettings, TopicReader};
 use datapipe_postgres::{PgConfig, Session};
 use datapipe_s3::{Credentials, S3Config, S3Store};
 use tokio::task::JoinSet;
@@ -18,8 +19,8 @@ use super::DemoError;
 use super::traffic::TABLES;
 use super::watch::{self, Arrived};
 
-const BUCKET: &str = "datapipe-demo";
-const TOPIC_PREFIX: &str = "cdc";
+pub(super) const BUCKET: &str = "datapipe-demo";
+pub(super) const TOPIC_PREFIX: &str = "cdc";
 
 /// The servers, seen by clients of the demo's own.
 pub(super) struct Scene {
@@ -29,7 +30,7 @@ pub(super) struct Scene {
     pub(super) store: Arc<S3Store>,
     pub(super) arrived: Vec<Arc<Arrived>>,
     pub(super) bucket_path: PathBuf,
-    kafka: KafkaConfig,
+    pub(super) kafka: KafkaConfig,
 }
 
 impl Scene {
@@ -58,6 +59,11 @@ impl Scene {
         }
     }
 
+    /// A reader of a topic's committed records.
+    pub(super) fn reader(&self, topic: &str) -> Result<TopicReader, PortError> {
+        TopicReader::new(&self.kafka, ReaderSettings::new(topic, "datapipe-demo-proof"))
+    }
+
     /// Every slot has been told that everything up to `lsn` is in the log.
     pub(super) async fn confirmed_to(&self, lsn: &str) -> Result<bool, PortError> {
         let slots: Vec<String> = self.names.iter().map(|names| format!("'{}'", names.slot)).collect();
@@ -79,7 +85,7 @@ impl Scene {
 }
 
 /// The worker's configuration, and the secrets that it refers to.
-pub(super) fn write_config(stack: &Stack, root: &Path, port: u16) -> Result<PathBuf, DemoError> {
+pub(super) fn write_config(stack: &Stack, root: &Path, port: u16, kind: WorkerKind) -> Result<PathBuf, DemoError> {
     let postgres = stack.postgres();
     let mut text = String::from("# Written by the demo; passwords come from the environment.\n");
     let lines = [
@@ -97,7 +103,8 @@ pub(super) fn write_config(stack: &Stack, root: &Path, port: u16) -> Result<Path
             stack.s3().region()
         ),
         format!(
-            "[source]\nheartbeat = \"2s\"\n\n[sink]\nage = \"5s\"\n\n[run]\ndata_dir = \"{}\"\n",
+            "[source]\nheartbeat = \"2s\"\n\n[sink]\nage = \"5s\"\n\n[worker]\nkind = \"{}\"\n\n[run]\ndata_dir = \"{}\"\n",
+            kind.name(),
             root.join("spool").display()
         ),
     ];

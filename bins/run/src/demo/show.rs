@@ -47,12 +47,8 @@ impl Show {
     }
 
     /// The picture of this moment.
-    pub(super) fn picture(&self, elapsed: Duration, committed: &Committed, arrived: &[Arc<Arrived>], memory_kib: u64) {
+    pub(super) fn picture(&self, elapsed: Duration, committed: &Committed, arrived: &[Arc<Arrived>], worker: &str) {
         let seconds = elapsed.as_secs();
-        let worker = match memory_kib / 1024 {
-            0 => "no worker".to_owned(),
-            mib => format!("worker {mib} MiB"),
-        };
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{}\n{seconds} s, {worker}", picture(committed, arrived)));
             return;

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod endpoints;
+mod hybrid;
 mod pipeline;
 mod problem;
 
@@ -69,6 +70,7 @@ impl Plan {
         }
         unknown_tables(catalog, settings, &mut problems);
         shared_ports(&tables, &mut problems);
+        hybrid::clashes(&tables, &mut problems);
         // A rule that all tables break by one setting is one problem.
         let mut seen = BTreeSet::new();
         problems.retain(|problem| seen.insert(problem.to_string()) && !bounds::inherited(problem, &sections));

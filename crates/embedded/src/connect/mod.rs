@@ -3,6 +3,7 @@
 
 mod config;
 
+use std::fmt;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -57,6 +58,23 @@ impl Debezium {
     }
 }
 
+/// Variables of a worker's environment. Their values, which may be secrets, are not printed.
+#[derive(Clone, Default)]
+pub struct Environment(Vec<(String, String)>);
+
+impl Environment {
+    /// Adds a variable.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.0.push((name.into(), value.into()));
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
 /// How a worker is set up.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
@@ -72,6 +90,8 @@ pub struct ConnectOptions {
     pub plugin_path: Vec<PathBuf>,
     /// The JVM's flags, after this crate's own; of two for the same thing the later one wins.
     pub jvm_flags: Vec<String>,
+    /// Its environment beside this process's, for references `${env:..}`.
+    pub environment: Environment,
     /// Further lines for the worker's properties, name and value; they win over this crate's.
     pub settings: Vec<(String, String)>,
 }
@@ -86,6 +106,7 @@ impl ConnectOptions {
             debezium: Debezium::default(),
             plugin_path: Vec::new(),
             jvm_flags: Vec::new(),
+            environment: Environment::default(),
             settings: Vec::new(),
         }
     }
@@ -97,6 +118,7 @@ struct Program {
     jars: PathBuf,
     archive: ClassArchive,
     jvm_flags: Vec<String>,
+    environment: Environment,
 }
 
 /// A Kafka Connect worker. Dropping it kills the worker.
@@ -137,7 +159,13 @@ impl ConnectWorker {
         };
         config::write(&folder, port, &debezium, &options)?;
         let archive = ClassArchive::new(&java, &jars, &folder);
-        let program = Program { java: java.program, jars, archive, jvm_flags: options.jvm_flags };
+        let program = Program {
+            java: java.program,
+            jars,
+            archive,
+            jvm_flags: options.jvm_flags,
+            environment: options.environment,
+        };
         Ok(Self { folder, port, program, process: None })
     }
 
@@ -193,6 +221,11 @@ impl ConnectWorker {
         self.process.as_ref().map(ServerProcess::pid)
     }
 
+    /// The exit status, if it has ended by itself.
+    pub fn ended(&mut self) -> Option<String> {
+        self.process.as_mut().and_then(ServerProcess::ended)
+    }
+
     fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
@@ -211,6 +244,7 @@ impl Program {
         let mut command = Command::new(&self.java);
         command
             .current_dir(folder)
+            .envs(self.environment.0.iter().map(|(name, value)| (name, value)))
             .args(["-Xms32m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"])
             .arg("-XX:+ExitOnOutOfMemoryError")
             .args(&self.jvm_flags)
