@@ -4,6 +4,7 @@
 mod bulk;
 mod contract;
 mod crash;
+mod headers;
 mod log;
 mod ownership;
 mod peek;
