@@ -10,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use datapipe_core::connector::MASK;
 use datapipe_core::connector::keys::PLUGINS;
 use datapipe_core::port::connect::ConfigMap;
 use serde::Deserialize;
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::BODY_BYTES_MAX;
 use super::answer::Refusal;
+use super::masking::{masked, masked_body, masked_key};
 use crate::adapters::{Jvm, JvmAnswer};
 use crate::worker::Shown;
 
@@ -55,6 +57,11 @@ pub(super) async fn merged(State(shown): State<Arc<Shown>>, request: Request, ne
     match who {
         Who::Native => next.run(own).await,
         Who::Jvm => {
+            if let Some(key) = serde_json::from_slice(&body).ok().and_then(|body| masked_key(&body)) {
+                let what = "stands for a secret that is not shown, and the JVM worker would take it for the secret";
+                return Refusal::bad(format!("{key} is {MASK}, which {what}; give the secret again, by reference"))
+                    .into_response();
+            }
             let answer = jvm.ask(method.as_str(), &path, body.to_vec()).await;
             shown.note_jvm(jvm.address(), answer.as_ref().err());
             answer.map_or_else(|why| away(&shown, jvm.address(), &path, &why), passed_on)
@@ -127,7 +134,7 @@ fn is_native_logger(name: &str) -> bool {
 
 fn passed_on(answer: JvmAnswer) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let mut response = (status, answer.body).into_response();
+    let mut response = (status, masked_body(answer.body)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(location) = answer.location.and_then(|location| HeaderValue::try_from(location).ok()) {
@@ -179,7 +186,7 @@ async fn both(shown: &Shown, address: &str, part: Part, ours: Response, theirs: 
             .into_response();
     }
     let why = theirs.as_ref().map_or_else(Clone::clone, |answer| format!("it answered with {}", answer.status));
-    let theirs = theirs.ok().filter(|_| up).and_then(|answer| serde_json::from_slice(&answer.body).ok());
+    let theirs = theirs.ok().filter(|_| up).and_then(|answer| serde_json::from_slice(&answer.body).ok()).map(masked);
     let ours: Value = serde_json::from_slice(&text).unwrap_or_default();
     match (part, theirs) {
         (Part::Health, None) => {

@@ -9,6 +9,7 @@ mod change;
 mod guard;
 mod hybrid;
 mod loggers;
+mod masking;
 mod offsets;
 mod openapi;
 mod plugins;
