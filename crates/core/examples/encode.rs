@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use datapipe_core::change::{Action, Cell, Change, Column, Relation, ReplicaIdentity, Tuple};
-use datapipe_core::envelope::{Encoder, EnvelopeSettings, TransactionInfo};
+use datapipe_core::envelope::{Columns, Encoder, EnvelopeSettings, TransactionInfo};
 use datapipe_core::lsn::Lsn;
 use datapipe_core::value::ColumnType;
 use datapipe_core::value::Modes;
@@ -53,6 +53,8 @@ fn main() {
         tombstones_on_delete: true,
         schemas: false,
         modes: Modes::PLAN,
+        columns: Columns::default(),
+        transaction_topic: None,
     });
     for _ in 0..SAMPLES {
         let mut bytes = 0;

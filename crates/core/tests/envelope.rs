@@ -3,12 +3,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use datapipe_core::change::{Action, Cell, Change, Column, OldRow, Relation, ReplicaIdentity, Tuple};
-use datapipe_core::envelope::{Context, Encoder, EnvelopeSettings, SnapshotMarker, TransactionInfo};
+use datapipe_core::connector::DEBEZIUM_VERSION;
+use datapipe_core::envelope::{Columns, Context, Encoder, EnvelopeSettings, SnapshotMarker, TransactionInfo};
 use datapipe_core::lsn::Lsn;
 use datapipe_core::port::log::Record;
 use datapipe_core::value::Modes;
@@ -20,13 +21,17 @@ const EPOCH_2000_US: i64 = 946_684_800_000_000;
 
 #[derive(Deserialize)]
 struct Fixture {
+    about: About,
     tables: HashMap<String, Table>,
     /// The place of a message and its bytes in hexadecimal.
     messages: Vec<(String, String)>,
     snapshot_rows: BTreeMap<String, Vec<Vec<Option<String>>>>,
-    single_table_markers: BTreeMap<usize, Vec<String>>,
-    unmarked: String,
-    records: BTreeMap<String, Vec<Sent>>,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct About {
+    versions: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -38,14 +43,22 @@ struct Table {
 #[derive(Deserialize)]
 struct Described {
     name: String,
-    r#type: String,
-    r#mod: i32,
-    notnull: bool,
+    r#type: PgType,
+    nullable: bool,
+}
+
+/// A connector and what it wrote.
+#[derive(Deserialize)]
+struct Case {
+    prefix: String,
+    config: BTreeMap<String, String>,
+    records: Vec<Sent>,
 }
 
 /// A record, owned.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 struct Sent {
+    topic: String,
     key: Option<String>,
     value: Option<String>,
     headers: Vec<(String, String)>,
@@ -55,6 +68,7 @@ impl Sent {
     fn of(record: &Record<'_>) -> Self {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         Self {
+            topic: record.topic.to_owned(),
             key: record.key.map(text),
             value: record.value.map(text),
             headers: record.headers.iter().map(|header| (header.name.to_owned(), text(header.value))).collect(),
@@ -75,23 +89,31 @@ impl Sent {
         }
         self
     }
+
+    /// Without the time at which it was written, which is an envelope's end.
+    fn without_time(mut self) -> Self {
+        if let Some(value) = &mut self.value
+            && let Some(at) = value.find(",\"op\":")
+        {
+            value.truncate(at + 9);
+        }
+        self
+    }
 }
 
 fn fixture() -> Fixture {
-    let text = include_str!("envelope.json");
-    let text = text.replace("<2500 x>", &"x".repeat(2500)).replace("<2500 y>", &"y".repeat(2500));
-    let text = text.replace("<2500 78>", &"78".repeat(2500)).replace("<2500 79>", &"79".repeat(2500));
+    let mut text = include_str!("envelope.json").to_owned();
+    for part in ["x", "y", "78", "79"] {
+        text = text.replace(&format!("<2500 {part}>"), &part.repeat(2500));
+    }
     serde_json::from_str(&text).unwrap()
 }
 
 fn relation(name: &str, table: &Table, identity: u8) -> Arc<Relation> {
-    let kind = |described: &Described| {
-        let (kind, category) = ('b', 'U');
-        let (schema, name) = ("pg_catalog".to_owned(), described.r#type.clone());
-        let pg = PgType { oid: 0, schema, name, kind, category, element: None, base: None, modifier: described.r#mod };
-        resolve(&pg).unwrap()
+    let column = |d: &Described| {
+        let kind = resolve(&d.r#type).unwrap();
+        Column { name: d.name.clone(), kind, nullable: d.nullable }
     };
-    let column = |d: &Described| Column { name: d.name.clone(), kind: kind(d), nullable: !d.notnull };
     let place = |name: &String| table.columns.iter().position(|column| column.name == *name).unwrap();
     Arc::new(Relation {
         schema: "public".to_owned(),
@@ -158,10 +180,16 @@ fn bytes_of(hex: &str) -> Bytes {
     (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect()
 }
 
-/// The changes of the recorded messages, with their transactions.
-fn changes(fixture: &Fixture) -> Vec<(Change, TransactionInfo)> {
+/// A recorded message's meaning.
+enum Step {
+    Change(Box<Change>, TransactionInfo),
+    End(Lsn, TransactionInfo),
+}
+
+/// The recorded messages in order.
+fn steps(fixture: &Fixture) -> Vec<Step> {
     let mut relations = HashMap::new();
-    let mut changes = Vec::new();
+    let mut steps = Vec::new();
     let mut transaction = TransactionInfo { xid: 0, commit: Lsn(0), commit_time_us: 0, last_commit: Lsn::ZERO };
     for (lsn, hex) in &fixture.messages {
         let lsn: Lsn = lsn.parse().unwrap();
@@ -175,155 +203,263 @@ fn changes(fixture: &Fixture) -> Vec<(Change, TransactionInfo)> {
             b'C' => {
                 message.u8();
                 message.u64();
-                transaction.last_commit = Lsn(message.u64());
+                let end = Lsn(message.u64());
+                steps.push(Step::End(end, transaction));
+                transaction.last_commit = end;
             }
             b'R' => {
                 let (id, schema, name, identity) = (message.u32(), message.text(), message.text(), message.u8());
                 assert_eq!(schema, "public");
                 relations.insert(id, relation(&name, &fixture.tables[&name], identity));
             }
+            // A user's type is told before the relation that has it.
+            b'Y' => {}
             b'T' => {
                 let count = message.u32();
                 message.u8();
                 for _ in 0..count {
                     let relation = Arc::clone(&relations[&message.u32()]);
-                    changes.push((Change { lsn, relation, action: Action::Truncate }, transaction));
+                    steps.push(Step::Change(Box::new(Change { lsn, relation, action: Action::Truncate }), transaction));
                 }
             }
             kind => {
                 let relation = Arc::clone(&relations[&message.u32()]);
-                changes.push((Change { lsn, relation, action: message.action(kind) }, transaction));
+                let change = Change { lsn, relation, action: message.action(kind) };
+                steps.push(Step::Change(Box::new(change), transaction));
             }
         }
     }
-    changes
+    steps
 }
 
-fn settings(table: &str) -> EnvelopeSettings {
+fn changes(fixture: &Fixture) -> Vec<(Change, TransactionInfo)> {
+    let change = |step| if let Step::Change(change, transaction) = step { Some((*change, transaction)) } else { None };
+    steps(fixture).into_iter().filter_map(change).collect()
+}
+
+fn settings(prefix: &str, table: &str) -> EnvelopeSettings {
     EnvelopeSettings {
-        version: "3.6.3.Final".to_owned(),
-        server_name: "eb".to_owned(),
-        database: "eb".to_owned(),
-        data_topic: format!("eb.public.{table}"),
+        version: "3.7.0.Final".to_owned(),
+        server_name: prefix.to_owned(),
+        database: "postgres".to_owned(),
+        data_topic: format!("{prefix}.public.{table}"),
         tombstones_on_delete: true,
         schemas: false,
         modes: Modes::PLAN,
+        columns: Columns::default(),
+        transaction_topic: None,
     }
 }
 
-fn encoder(table: &str, records: &[Sent]) -> Encoder {
-    let run = records.iter().flat_map(|record| &record.headers).find(|(name, _)| name.ends_with("runId")).unwrap();
-    Encoder::new(settings(table)).with_context(Context::new("eb", 0, &run.1))
+impl Case {
+    fn topics(&self) -> BTreeSet<&str> {
+        self.records.iter().map(|record| record.topic.as_str()).filter(|topic| topic.contains(".public.")).collect()
+    }
+
+    fn of(&self, topic: &str) -> impl Iterator<Item = Sent> {
+        self.records.iter().filter(move |record| record.topic == topic).cloned()
+    }
+
+    /// How many of the topic's records are of the snapshot.
+    fn snapshot_rows(&self, topic: &str) -> usize {
+        let is_row = |sent: &Sent| sent.value.as_deref().is_some_and(|value| value.contains("\"op\":\"r\""));
+        self.of(topic).filter(is_row).count()
+    }
+
+    fn encoder(&self, table: &str) -> Encoder {
+        let mut settings = settings(&self.prefix, table);
+        settings.columns = Columns::from_config(&self.config).unwrap();
+        let told = self.config.contains_key("provide.transaction.metadata");
+        settings.transaction_topic = told.then(|| format!("{}.transaction", self.prefix));
+        let encoder = Encoder::new(settings);
+        // The one connector that has the headers is the one whose converter is the worker's.
+        let headers = self.records.iter().flat_map(|record| &record.headers);
+        match headers.into_iter().find(|(name, _)| name.ends_with("runId")) {
+            Some((_, run)) => encoder.with_context(Context::new(&self.prefix, 0, run)),
+            None => encoder.without_null_defaults(),
+        }
+    }
+}
+
+#[test]
+fn the_corpus_is_of_the_version_that_is_claimed() {
+    let version = &fixture().about.versions["debezium-connector-postgres"];
+    assert!(DEBEZIUM_VERSION.starts_with(version.as_str()), "{version}");
 }
 
 #[test]
 fn streamed_records_are_those_of_debezium() {
     let fixture = fixture();
-    let mut tables: BTreeMap<String, Vec<(Change, TransactionInfo)>> = BTreeMap::new();
-    for (change, transaction) in changes(&fixture) {
-        tables.entry(change.relation.name.clone()).or_default().push((change, transaction));
+    let changes = changes(&fixture);
+    let (mut compared, mut tables) = (0, BTreeSet::new());
+    for case in fixture.cases.iter().filter(|case| !case.config.contains_key("provide.transaction.metadata")) {
+        for topic in case.topics() {
+            let (_, table) = topic.rsplit_once('.').unwrap();
+            let mut encoder = case.encoder(table);
+            let mut expected = case.of(topic).skip(case.snapshot_rows(topic));
+            for (change, transaction) in changes.iter().filter(|(change, _)| change.relation.name == table) {
+                let mut ours = |now_us| {
+                    let mut records = Vec::new();
+                    let mut emit = |record: Record<'_>| records.push(Sent::of(&record));
+                    encoder.encode(change, transaction, now_us, &mut emit).unwrap();
+                    records
+                };
+                // The two halves of a key change differ in their time: each record is compared under its own.
+                for index in 0..ours(0).len() {
+                    let theirs = expected.next().unwrap().with_whole_micros();
+                    let now_us = theirs.number("ts_us").unwrap_or_default();
+                    assert_eq!(ours(now_us)[index], theirs, "{topic} {:?}", change.action);
+                    compared += 1;
+                    tables.insert(table);
+                }
+            }
+            assert_eq!(expected.next(), None, "{topic}");
+        }
     }
-    assert_eq!(tables.len(), fixture.records.len());
-    let mut compared = 0;
-    for (table, changes) in tables {
-        let recorded = &fixture.records[&format!("eb.public.{table}")];
-        let mut encoder = encoder(&table, recorded);
-        let snapshot_rows = fixture.snapshot_rows.get(&table).map_or(0, Vec::len);
-        let mut expected = recorded[snapshot_rows..].iter().cloned();
-        for (change, transaction) in changes {
-            let mut ours = |now_us| {
-                let mut records = Vec::new();
-                encoder.encode(&change, &transaction, now_us, &mut |record| records.push(Sent::of(&record))).unwrap();
-                records
-            };
-            // The two halves of a key change differ in their time: each record is compared under its own.
-            for index in 0..ours(0).len() {
-                let theirs = expected.next().unwrap().with_whole_micros();
-                let now_us = theirs.number("ts_us").unwrap_or_default();
-                assert_eq!(ours(now_us)[index], theirs, "{table} {:?}", change.action);
-                compared += 1;
+    let streamed: BTreeSet<_> = changes.iter().map(|(change, _)| change.relation.name.as_str()).collect();
+    assert_eq!(tables, streamed);
+    assert!(compared > 190, "{compared} records were compared");
+}
+
+/// The records of the connector that tells of transactions, and which change comes after which.
+fn told(fixture: &Fixture) -> (&Case, Vec<Sent>) {
+    let told = |case: &&Case| case.config.contains_key("provide.transaction.metadata");
+    let case = fixture.cases.iter().find(told).unwrap();
+    // The recorder's own messages make transactions without an event.
+    let is_ours = |sent: &Sent| !sent.key.as_deref().is_some_and(|key| empty(case).contains(key));
+    (case, case.records.iter().filter(|sent| is_ours(sent)).cloned().collect())
+}
+
+/// The keys of the records of transactions in which nothing happened.
+fn empty(case: &Case) -> String {
+    let ends =
+        case.records.iter().filter(|sent| sent.value.as_deref().is_some_and(|v| v.contains("\"event_count\":0,")));
+    let xids = ends.map(|sent| sent.key.as_deref().unwrap().split(':').nth(1).unwrap().to_owned());
+    let xids: Vec<_> = xids.collect();
+    let keys = case.records.iter().filter_map(|sent| sent.key.clone());
+    keys.filter(|key| key.split(':').nth(1).is_some_and(|xid| xids.iter().any(|empty| empty == xid))).collect()
+}
+
+/// What becomes of the recorded messages, of which the first `known` changes of each transaction are in the log already.
+fn transactions(fixture: &Fixture, case: &Case, known: usize) -> Vec<Sent> {
+    let mut encoder = case.encoder("e_default");
+    let mut ours = Vec::new();
+    let mut seen = 0;
+    encoder.begin_transaction();
+    for step in steps(fixture) {
+        match step {
+            Step::Change(change, transaction) if change.relation.name == "e_default" => {
+                seen += 1;
+                if seen <= known {
+                    encoder.pass_over(&change);
+                } else {
+                    let mut emit = |record: Record<'_>| ours.push(Sent::of(&record));
+                    encoder.encode(&change, &transaction, 0, &mut emit).unwrap();
+                }
+            }
+            Step::Change(..) => {}
+            Step::End(end, transaction) => {
+                encoder.end_transaction(end, &transaction, &mut |record| ours.push(Sent::of(&record)));
+                encoder.begin_transaction();
+                seen = 0;
             }
         }
-        assert_eq!(expected.next(), None, "{table}");
     }
-    assert!(compared > 90, "{compared} records were compared");
+    ours
+}
+
+#[test]
+fn transactions_are_told_as_by_debezium() {
+    let fixture = fixture();
+    let (case, recorded) = told(&fixture);
+    let ours = transactions(&fixture, case, 0);
+    for (topic, count) in [("one.public.e_default", 20), ("one.transaction", 20)] {
+        let of_topic = |sent: &&Sent| sent.topic == topic;
+        let theirs: Vec<_> = recorded.iter().filter(of_topic).skip(case.snapshot_rows(topic)).collect();
+        let ours: Vec<_> = ours.iter().filter(of_topic).collect();
+        assert!(theirs.len() > count, "{} records", theirs.len());
+        assert_eq!(ours.len(), theirs.len());
+        for (ours, theirs) in ours.into_iter().zip(theirs) {
+            let mut theirs = theirs.clone().without_time();
+            // `source.sequence` names the last commit, which here is any table's.
+            let mut ours = ours.clone().without_time();
+            for sent in [&mut ours, &mut theirs] {
+                sent.value = sent.value.as_deref().map(without_sequence);
+            }
+            assert_eq!(ours, theirs);
+        }
+    }
+}
+
+fn without_sequence(value: &str) -> String {
+    let Some((before, rest)) = value.split_once("\"sequence\":") else { return value.to_owned() };
+    format!("{before}{}", rest.split_once(']').unwrap().1)
+}
+
+#[test]
+fn a_replayed_transaction_is_numbered_on() {
+    let fixture = fixture();
+    let (case, _) = told(&fixture);
+    let whole = transactions(&fixture, case, 0);
+    for known in 1..3 {
+        let rest = transactions(&fixture, case, known);
+        assert!(rest.len() < whole.len() && rest.len() > 10, "{} records", rest.len());
+        for sent in &rest {
+            assert!(whole.contains(sent), "{known} were known: {sent:?}");
+        }
+        // No transaction begins twice.
+        assert!(!rest.iter().any(|sent| sent.value.as_deref().is_some_and(|value| value.contains("BEGIN"))));
+    }
 }
 
 #[test]
 fn snapshot_records_are_those_of_debezium() {
     let fixture = fixture();
-    let markers = [
-        ("e_default", vec![SnapshotMarker::FirstInTable, SnapshotMarker::True, SnapshotMarker::LastInTable]),
-        ("e_full", vec![SnapshotMarker::LastInTable]),
-        ("e_nopk", vec![SnapshotMarker::FirstInTable, SnapshotMarker::Last]),
-    ];
-    for (table, markers) in markers {
-        let recorded = &fixture.records[&format!("eb.public.{table}")];
-        let relation = relation(table, &fixture.tables[table], b'd');
-        let mut encoder = encoder(table, recorded);
-        for ((row, theirs), marker) in fixture.snapshot_rows[table].iter().zip(recorded).zip(markers) {
-            let row = Tuple::from_cells(row.iter().map(|text| match text {
-                Some(text) => Cell::Text(text.as_bytes()),
-                None => Cell::Null,
-            }));
-            let source: serde_json::Value = serde_json::from_str(theirs.value.as_ref().unwrap()).unwrap();
-            let xid = u32::try_from(source["source"]["txId"].as_u64().unwrap()).unwrap();
-            encoder.snapshot_taken(source["source"]["ts_us"].as_i64().unwrap(), Some(xid));
-            let point = Lsn(source["source"]["lsn"].as_u64().unwrap());
-            let mut ours = Vec::new();
-            let now_us = theirs.number("ts_us").unwrap();
-            let mut emit = |record: Record<'_>| ours.push(Sent::of(&record));
-            encoder.encode_snapshot_row(&relation, &row, marker, point, now_us, &mut emit).unwrap();
-            assert_eq!(ours, [theirs.clone().with_whole_micros()], "{table}");
+    let mut compared = 0;
+    for case in &fixture.cases {
+        let topics = case.topics();
+        for topic in &topics {
+            let (_, table) = topic.rsplit_once('.').unwrap();
+            let rows = case.snapshot_rows(topic);
+            let recorded = &fixture.snapshot_rows.get(table).map_or(&[][..], Vec::as_slice);
+            let relation = relation(table, &fixture.tables[table], b'd');
+            let mut encoder = case.encoder(table);
+            for (at, theirs) in case.of(topic).take(rows).enumerate() {
+                let row = Tuple::from_cells(recorded[at].iter().map(|text| match text {
+                    Some(text) => Cell::Text(text.as_bytes()),
+                    None => Cell::Null,
+                }));
+                let value: serde_json::Value = serde_json::from_str(theirs.value.as_ref().unwrap()).unwrap();
+                let source = &value["source"];
+                // Only a connector of one table has its first and last row for sure: elsewhere tables come in any order.
+                let marker = match source["snapshot"].as_str().unwrap() {
+                    "first" if topics.len() > 1 => SnapshotMarker::First,
+                    "first_in_data_collection" if topics.len() > 1 => SnapshotMarker::FirstInTable,
+                    "last_in_data_collection" if topics.len() > 1 => SnapshotMarker::LastInTable,
+                    _ if at + 1 == rows => SnapshotMarker::Last,
+                    _ if at == 0 && topics.len() == 1 => SnapshotMarker::First,
+                    _ => SnapshotMarker::True,
+                };
+                let xid = u32::try_from(source["txId"].as_u64().unwrap()).unwrap();
+                encoder.snapshot_taken(source["ts_us"].as_i64().unwrap(), Some(xid));
+                let point = Lsn(source["lsn"].as_u64().unwrap());
+                let mut ours = Vec::new();
+                let now_us = theirs.number("ts_us").unwrap();
+                let mut emit = |record: Record<'_>| ours.push(Sent::of(&record));
+                encoder.encode_snapshot_row(&relation, &row, marker, point, now_us, &mut emit).unwrap();
+                assert_eq!(ours, [theirs.with_whole_micros()], "{topic}");
+                compared += 1;
+            }
         }
     }
-}
-
-#[test]
-fn a_single_table_has_a_first_and_a_last_row() {
-    let fixture = fixture();
-    let relation = relation("e_nopk", &fixture.tables["e_nopk"], b'f');
-    let row = Tuple::from_cells([Cell::Null, Cell::Null]);
-    let mut encoder = Encoder::new(settings("e_nopk"));
-    for (rows, markers) in fixture.single_table_markers {
-        assert_eq!(rows, markers.len());
-        for (index, theirs) in markers.iter().enumerate() {
-            let marker = match index {
-                _ if index + 1 == rows => SnapshotMarker::Last,
-                0 => SnapshotMarker::First,
-                _ => SnapshotMarker::True,
-            };
-            let mut ours = String::new();
-            let mut emit = |record: Record<'_>| ours = Sent::of(&record).value.unwrap();
-            encoder.encode_snapshot_row(&relation, &row, marker, Lsn(1), 0, &mut emit).unwrap();
-            assert!(ours.contains(&format!("\"snapshot\":{theirs},")), "{index} of {rows}: {ours}");
-        }
-    }
-}
-
-#[test]
-fn without_null_defaults_the_snapshot_field_is_null() {
-    let fixture = fixture();
-    let (change, transaction) =
-        changes(&fixture).into_iter().find(|(change, _)| change.relation.name == "e_nothing").unwrap();
-    let mut encoder = Encoder::new(settings("e_nothing")).without_null_defaults();
-    let mut value = String::new();
-    let mut emit = |record: Record<'_>| value = Sent::of(&record).value.unwrap();
-    encoder.encode(&change, &transaction, 0, &mut emit).unwrap();
-    assert!(fixture.unmarked.contains("\"snapshot\":null,"));
-    assert_eq!(fields(&value), fields(&fixture.unmarked));
-}
-
-/// The envelope without what differs from run to run: digits and names.
-fn fields(value: &str) -> String {
-    value.replace("\"eb\"", "").replace("\"ec\"", "").chars().filter(|character| !character.is_ascii_digit()).collect()
+    assert!(compared > 12, "{compared} rows were compared");
 }
 
 #[test]
 fn the_halves_of_a_key_change_are_those_of_the_whole() {
     let mut key_changes = 0;
     for (change, transaction) in changes(&fixture()) {
-        let mut encoder = Encoder::new(settings(&change.relation.name));
+        let mut encoder = Encoder::new(settings("cdc", &change.relation.name));
         let (mut whole, mut halves) = (Vec::new(), Vec::new());
         encoder.encode(&change, &transaction, 7, &mut |record| whole.push(Sent::of(&record))).unwrap();
         encoder.encode_as_delete(&change, &transaction, 7, &mut |record| halves.push(Sent::of(&record))).unwrap();
@@ -356,7 +492,7 @@ fn a_row_with_a_bad_value_emits_nothing() {
         (Action::Insert(row(b"one", b"2024-01-01")), "id", ValueError::Form("a whole number")),
         (Action::Insert(Tuple::from_cells([Cell::Text(b"1")])), "at", ValueError::Width),
     ];
-    let mut encoder = Encoder::new(settings("t"));
+    let mut encoder = Encoder::new(settings("cdc", "t"));
     for (action, column, why) in actions {
         let change = Change { lsn: Lsn(1), relation: Arc::clone(&relation), action };
         let mut emitted = 0;
@@ -372,7 +508,7 @@ fn a_changed_relation_is_noticed() {
         let (schema, columns) = ("public".to_owned(), vec![column]);
         Arc::new(Relation { schema, name: "t".to_owned(), columns, key: vec![0], identity: ReplicaIdentity::Default })
     };
-    let mut encoder = Encoder::new(settings("t"));
+    let mut encoder = Encoder::new(settings("cdc", "t"));
     for name in ["a", "b", "a"] {
         let mut key = Vec::new();
         let row = Tuple::from_cells([Cell::Text(b"1")]);

@@ -180,7 +180,7 @@ fn keys_that_are_not_served_are_named_with_the_nearest() {
         planned_map(Role::Source),
         &[
             ("slot.nam", "x"),
-            ("column.exclude.list", "public.users.email"),
+            ("column.propagate.source.type", "public.users.email"),
             ("decimal.handling.mode", "precise"),
             ("table.include.list", "public.users,public.orders"),
             ("heartbeat.interval.ms", "99"),

@@ -180,6 +180,8 @@ pub fn capture_settings(config: &SourceConfig, offsets_topic: &str) -> CaptureSe
             tombstones_on_delete: config.tombstones,
             schemas: config.schemas,
             modes: config.modes,
+            columns: config.columns.clone(),
+            transaction_topic: config.transaction_topic(),
         },
         transforms: config.transforms.clone(),
         dead_letter_topic: config.dead_letter_topic.clone(),

@@ -15,6 +15,7 @@ mod shown;
 mod sink;
 mod sink_output;
 mod source;
+mod tables;
 
 pub use cluster::{Registered, Registry};
 pub use keys::{DEBEZIUM_VERSION, Plugin};

@@ -24,6 +24,12 @@ impl<'a> Reader<'a> {
         self.problems.push(ConfigProblem::new(key, why, fix));
     }
 
+    /// What was found wrong so far.
+    #[cfg(test)]
+    pub(super) fn problems(&self) -> String {
+        self.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
     /// The value if the key is there; an empty text counts as absent, as it does in Kafka Connect.
     pub(super) fn optional(&mut self, key: &'static str) -> Option<&'a str> {
         debug_assert!(self.plugin.key(key).is_some(), "{key} is read and not declared");

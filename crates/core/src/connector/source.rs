@@ -2,11 +2,15 @@ use std::time::Duration;
 
 use super::keys::POSTGRES_SOURCE;
 use super::reader::Reader;
+use super::tables::table;
 use super::{ConfigProblem, ConfigSecret};
+use crate::envelope::Columns;
 use crate::port::connect::ConfigMap;
 use crate::table::SnapshotMode;
 use crate::transform::Transforms;
 use crate::value::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, Modes, TimeMode};
+
+const TRANSACTIONS: &str = "provide.transaction.metadata";
 
 const JSON_CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
 
@@ -33,9 +37,9 @@ pub struct SourceConfig {
     pub password: Option<ConfigSecret>,
     /// `topic.prefix`: the topic is `{prefix}.{schema}.{table}`, and envelopes carry it as `source.name`.
     pub topic_prefix: String,
-    /// The schema in `table.include.list`.
+    /// The schema of the one table that `table.include.list` and its like leave.
     pub schema: String,
-    /// The only table in `table.include.list`.
+    /// That table.
     pub table: String,
     /// `slot.name`
     pub slot: String,
@@ -60,6 +64,10 @@ pub struct SourceConfig {
     pub dead_letter_topic: Option<String>,
     /// The forms of values: `decimal.handling.mode` and its like.
     pub modes: Modes,
+    /// Which columns records hold, how, and which make the key: `column.*` and `message.key.columns`.
+    pub columns: Columns,
+    /// `provide.transaction.metadata`
+    pub transaction_metadata: bool,
     /// `transforms` and `predicates`.
     pub transforms: Transforms,
     /// `value.converter.schemas.enable`: values carry their schema.
@@ -72,6 +80,11 @@ impl SourceConfig {
     /// The data topic.
     pub fn topic(&self) -> String {
         format!("{}.{}.{}", self.topic_prefix, self.schema, self.table)
+    }
+
+    /// The topic of transactions, if they are told of.
+    pub fn transaction_topic(&self) -> Option<String> {
+        self.transaction_metadata.then(|| format!("{}.transaction", self.topic_prefix))
     }
 
     /// Reads a connector's configuration; all problems at once.
@@ -102,6 +115,8 @@ impl SourceConfig {
             queue_bytes_max: reader.number_or_zero("max.queue.size.in.bytes", 16 << 20, 1 << 20..=1 << 30, "bytes"),
             dead_letter_topic: reader.optional("datapipe.errors.deadletterqueue.topic.name").map(str::to_owned),
             modes: modes(&mut reader),
+            columns: columns(map, &mut reader),
+            transaction_metadata: reader.boolean(TRANSACTIONS, false),
             transforms: transforms(map, &mut reader),
             schemas: reader.boolean(SCHEMAS, false),
             ignored: Vec::new(),
@@ -110,7 +125,11 @@ impl SourceConfig {
             let fix = "leave the transforms out, or set false";
             reader.problem(SCHEMAS, "is true, and transforms work on values without a schema", fix);
         }
-        let own = map.keys().filter(|key| Transforms::reads(key)).cloned().collect();
+        if config.schemas && (config.columns.masks() || config.transaction_metadata) {
+            let why = "is true, and the schemas of masked columns and of transactions are not served";
+            reader.problem(SCHEMAS, why, "leave column.mask.*, column.truncate.* and provide.transaction.metadata out");
+        }
+        let own = map.keys().filter(|key| Transforms::reads(key) || Columns::reads(key)).cloned().collect();
         let ignored = reader.finish(&own)?;
         Ok(Self { ignored, ..config })
     }
@@ -154,6 +173,8 @@ impl SourceConfig {
         ];
         let other = modes.into_iter().filter(|(_, mode, default)| mode != default);
         map.extend(other.map(|(key, mode, _)| (key.to_owned(), mode.to_owned())));
+        map.extend(self.transaction_metadata.then(|| (TRANSACTIONS.to_owned(), "true".to_owned())));
+        map.extend(self.columns.keys().clone());
         map.extend(self.transforms.keys().clone());
         let optional = [
             ("database.password", self.password.as_ref().map(ConfigSecret::to_text)),
@@ -186,26 +207,6 @@ const FIXED: &[(&str, &str)] = &[
     ("message.prefix.exclude.list", ".*"),
 ];
 
-/// `table.include.list` is a list of regular expressions for Debezium; here it is one table, its dot plain or
-/// escaped.
-fn table(reader: &mut Reader<'_>) -> (String, String) {
-    const KEY: &str = "table.include.list";
-    let text = reader.required(KEY, "public.users");
-    if text.is_empty() {
-        return (String::new(), String::new());
-    }
-    let plain = text.replace("\\.", ".");
-    let word = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_');
-    match plain.split_once('.') {
-        Some((schema, table)) if word(schema) && word(table) => (schema.to_owned(), table.to_owned()),
-        _ => {
-            let why = format!("{text:?} is not one table with its schema; one native worker serves one table");
-            reader.problem(KEY, why, "set one, as in \"public.users\", and give each other table a worker of its own");
-            (String::new(), String::new())
-        }
-    }
-}
-
 fn snapshot_mode(reader: &mut Reader<'_>) -> SnapshotMode {
     let name = reader.choice("snapshot.mode");
     SnapshotMode::ALL.into_iter().find(|mode| mode.name() == name).unwrap_or(SnapshotMode::Initial)
@@ -221,6 +222,15 @@ fn modes(reader: &mut Reader<'_>) -> Modes {
         binary: BinaryMode::parse(reader.choice(BinaryMode::KEY)).unwrap_or(binary),
         hstore: HstoreMode::parse(reader.choice(HstoreMode::KEY)).unwrap_or(hstore),
     }
+}
+
+fn columns(map: &ConfigMap, reader: &mut Reader<'_>) -> Columns {
+    Columns::from_config(map).unwrap_or_else(|problems| {
+        for (key, why) in problems {
+            reader.problem(&key, why, "correct it, or keep this table on a kafka-connect worker");
+        }
+        Columns::default()
+    })
 }
 
 fn transforms(map: &ConfigMap, reader: &mut Reader<'_>) -> Transforms {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::RowError;
+use super::columns::{Columns, Shape};
 use crate::change::{Cell, Column, Relation, Tuple};
 use crate::value::json::write_string;
 use crate::value::{Modes, ValueError, write_fallback, write_unchanged, write_value};
@@ -13,6 +14,10 @@ pub(super) struct Layout {
     modes: Modes,
     /// Per column `"name":`.
     names: Vec<Box<[u8]>>,
+    /// Per column what becomes of it in the row images.
+    shapes: Vec<Shape>,
+    /// The places of the columns that make the key.
+    key: Vec<usize>,
     /// `"schema":"public","table":"users"`.
     table: Vec<u8>,
 }
@@ -28,15 +33,20 @@ impl Layout {
     /// The layout of the relation. It is made anew when another one comes: the source makes a new `Arc` whenever the
     /// server announces a changed relation.
     #[inline]
-    pub(super) fn of<'a>(cached: &'a mut Option<Self>, relation: &Arc<Relation>, modes: Modes) -> &'a Self {
+    pub(super) fn of<'a>(
+        cached: &'a mut Option<Self>,
+        relation: &Arc<Relation>,
+        modes: Modes,
+        columns: &Columns,
+    ) -> &'a Self {
         if cached.as_ref().is_some_and(|layout| !Arc::ptr_eq(&layout.relation, relation)) {
             *cached = None;
         }
-        cached.get_or_insert_with(|| Self::new(relation, modes))
+        cached.get_or_insert_with(|| Self::new(relation, modes, columns))
     }
 
     #[cold]
-    fn new(relation: &Arc<Relation>, modes: Modes) -> Self {
+    fn new(relation: &Arc<Relation>, modes: Modes, columns: &Columns) -> Self {
         let quoted = |out: &mut Vec<u8>, name: &str| {
             write_string(name.as_bytes(), out).expect("a name is a string, so it is UTF-8");
         };
@@ -50,7 +60,15 @@ impl Layout {
         quoted(&mut table, &relation.schema);
         table.extend_from_slice(b",\"table\":");
         quoted(&mut table, &relation.name);
-        Self { names: relation.columns.iter().map(name).collect(), relation: Arc::clone(relation), modes, table }
+        let shape = |column| columns.shape(&relation.schema, &relation.name, column, modes);
+        Self {
+            names: relation.columns.iter().map(name).collect(),
+            shapes: relation.columns.iter().map(shape).collect(),
+            key: columns.message_key(relation),
+            relation: Arc::clone(relation),
+            modes,
+            table,
+        }
     }
 
     /// `"schema":"public","table":"users"`.
@@ -58,21 +76,23 @@ impl Layout {
         &self.table
     }
 
-    /// Writes `{"id":1}` of the key columns in the key's order; false, and nothing, if there are none.
+    /// Writes `{"id":1}` of the key columns in the key's order, none of them masked; false, and nothing, if there are
+    /// none.
     pub(super) fn write_key(&self, image: Image<'_>, out: &mut Vec<u8>) -> Result<bool, RowError> {
         self.check_width(image.row)?;
         let mut separator = b'{';
-        for column in &self.relation.key {
+        for column in &self.key {
             out.push(separator);
             separator = b',';
             let cell = image.row.cells().nth(*column).expect("the width was checked");
             let old = || image.old.and_then(|old| old.cells().nth(*column));
+            out.extend_from_slice(&self.names[*column]);
             self.write_cell(*column, cell, old, out)?;
         }
-        if !self.relation.key.is_empty() {
+        if !self.key.is_empty() {
             out.push(b'}');
         }
-        Ok(!self.relation.key.is_empty())
+        Ok(!self.key.is_empty())
     }
 
     /// Writes `{"before":..,"after":..,` of an envelope.
@@ -99,10 +119,19 @@ impl Layout {
         let mut old = old.map(Tuple::cells);
         let mut separator = b'{';
         for (column, cell) in row.cells().enumerate() {
+            let old_cell = old.as_mut().and_then(Iterator::next);
+            let Shape { hidden, mask } = &self.shapes[column];
+            if *hidden {
+                continue;
+            }
             out.push(separator);
             separator = b',';
-            let old_cell = old.as_mut().and_then(Iterator::next);
+            out.extend_from_slice(&self.names[column]);
+            let from = out.len();
             self.write_cell(column, cell, || old_cell, out)?;
+            if let Some(mask) = mask {
+                mask.apply(from, out);
+            }
         }
         if separator == b'{' {
             out.push(separator);
@@ -119,7 +148,6 @@ impl Layout {
         old: impl FnOnce() -> Option<Cell<'a>>,
         out: &mut Vec<u8>,
     ) -> Result<(), RowError> {
-        out.extend_from_slice(&self.names[column]);
         let Column { kind, nullable, .. } = &self.relation.columns[column];
         let text = match cell {
             Cell::Text(text) => text,

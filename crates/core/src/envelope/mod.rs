@@ -11,10 +11,12 @@
 //! * a TOASTed value that an update left alone is taken from the old image if that has it, else it is a placeholder;
 //! * `source.sequence` holds the end of the transaction committed before, and the change's own place.
 
+mod columns;
 mod headers;
 mod layout;
 mod schema;
 mod source;
+mod transaction;
 
 use std::sync::Arc;
 
@@ -23,11 +25,14 @@ use crate::lsn::Lsn;
 use crate::port::log::Record;
 use crate::value::{Modes, ValueError};
 
+pub use columns::Columns;
+pub(crate) use columns::Patterns;
 pub use headers::Context;
 use headers::{Headers, KeyChange};
 use layout::{Image, Layout};
 use schema::Wrapper;
 use source::Source;
+use transaction::Transactions;
 
 /// What all records of a capture have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +51,10 @@ pub struct EnvelopeSettings {
     pub schemas: bool,
     /// The forms of values.
     pub modes: Modes,
+    /// Which columns records hold, and how.
+    pub columns: Columns,
+    /// The topic of transactions' begins and ends (`provide.transaction.metadata`); none if nothing is told of them.
+    pub transaction_topic: Option<String>,
 }
 
 /// What the records of one transaction have in common.
@@ -91,18 +100,20 @@ pub struct RowError {
 /// Writes rows as `after` would hold them.
 pub struct RowWriter {
     modes: Modes,
+    columns: Columns,
     layout: Option<Layout>,
 }
 
 impl RowWriter {
     /// A writer of values in these forms.
     pub const fn new(modes: Modes) -> Self {
-        Self { modes, layout: None }
+        Self { modes, columns: Columns::all(), layout: None }
     }
 
     /// Appends a row; what was appended is of no use after an error.
     pub fn write(&mut self, relation: &Arc<Relation>, row: &Tuple, out: &mut Vec<u8>) -> Result<(), RowError> {
-        Layout::of(&mut self.layout, relation, self.modes).write_image(Some(Image { row, old: None }), out)
+        Layout::of(&mut self.layout, relation, self.modes, &self.columns)
+            .write_image(Some(Image { row, old: None }), out)
     }
 }
 
@@ -111,7 +122,9 @@ pub struct Encoder {
     topic: String,
     tombstones: bool,
     modes: Modes,
+    columns: Columns,
     source: Source,
+    transactions: Option<Transactions>,
     context: Option<Context>,
     layout: Option<Layout>,
     wrapper: Wrapper,
@@ -136,6 +149,8 @@ impl Encoder {
         Self {
             source: Source::new(&settings),
             wrapper: Wrapper::new(settings.schemas.then(|| settings.server_name.clone())),
+            transactions: Transactions::new(&settings),
+            columns: settings.columns,
             topic: settings.data_topic,
             tombstones: settings.tombstones_on_delete,
             modes: settings.modes,
@@ -169,7 +184,7 @@ impl Encoder {
 
     /// Writes the message key; false if the relation has none.
     pub fn write_key(&mut self, relation: &Arc<Relation>, row: &Tuple, out: &mut Vec<u8>) -> Result<bool, RowError> {
-        let layout = Layout::of(&mut self.layout, relation, self.modes);
+        let layout = Layout::of(&mut self.layout, relation, self.modes, &self.columns);
         layout.write_key(Image { row, old: None }, out)
     }
 
@@ -181,13 +196,17 @@ impl Encoder {
         now_us: i64,
         emit: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), RowError> {
-        let Self { source, layout, wrapper, buffers, modes, .. } = self;
-        let layout = Layout::of(layout, &change.relation, *modes);
-        wrapper.prepare(&change.relation, *modes);
+        let Self { source, transactions, layout, wrapper, buffers, modes, columns, .. } = self;
+        if let Some(transactions) = transactions {
+            transactions.before(&change.relation, change.lsn, transaction, emit);
+        }
+        let layout = Layout::of(layout, &change.relation, *modes, columns);
+        wrapper.prepare(&change.relation, *modes, columns);
         buffers.clear();
         wrapper.open(&mut buffers.value);
-        let place = |out: &mut Vec<u8>, op| {
-            source.write_streamed(layout.table(), change.lsn, transaction, op, now_us, out);
+        let mut place = |out: &mut Vec<u8>, op| {
+            let order = transactions.as_mut().and_then(Transactions::next);
+            source.write_streamed(layout.table(), change.lsn, transaction, (op, order), now_us, out);
             wrapper.close(out);
         };
         let (keyed, tombstone) = match &change.action {
@@ -252,6 +271,54 @@ impl Encoder {
         self.encode_key_change(change, transaction, now_us, Halves::Create, emit)
     }
 
+    /// Begins to number the events of a transaction, if the settings ask for it. Without this call nothing is told of one.
+    pub fn begin_transaction(&mut self) {
+        if let Some(transactions) = &mut self.transactions {
+            transactions.begin();
+        }
+    }
+
+    /// Counts a change of the open transaction whose records go elsewhere; its first change brings its begin all the same.
+    pub fn count(&mut self, change: &Change, transaction: &TransactionInfo, emit: &mut dyn FnMut(Record<'_>)) {
+        if let Some(transactions) = &mut self.transactions {
+            transactions.before(&change.relation, change.lsn, transaction, emit);
+        }
+        self.pass_over(change);
+    }
+
+    /// Counts a change of the open transaction that is in the log already, or that could not be encoded.
+    pub fn pass_over(&mut self, change: &Change) {
+        if self.transactions.is_none() {
+            return;
+        }
+        let events = if self.changes_key(change).unwrap_or_default() { 2 } else { 1 };
+        if let Some(transactions) = &mut self.transactions {
+            transactions.of(&change.relation);
+            for _ in 0..events {
+                transactions.next();
+            }
+        }
+    }
+
+    /// Ends the transaction that was begun, at its end in the server's log.
+    pub fn end_transaction(&mut self, end: Lsn, transaction: &TransactionInfo, emit: &mut dyn FnMut(Record<'_>)) {
+        if let Some(transactions) = &mut self.transactions {
+            transactions.end(end, transaction, emit);
+        }
+    }
+
+    /// Whether a change is an update that gives its row another key.
+    fn changes_key(&mut self, change: &Change) -> Result<bool, RowError> {
+        let Action::Update { old: Some(old), new } = &change.action else { return Ok(false) };
+        let layout = Layout::of(&mut self.layout, &change.relation, self.modes, &self.columns);
+        let Buffers { key, old_key, .. } = &mut self.buffers;
+        (key.clear(), old_key.clear());
+        let old = image_of(old);
+        let keyed = layout.write_key(Image { row: new, old: Some(old) }, key)?;
+        layout.write_key(Image { row: old, old: None }, old_key)?;
+        Ok(keyed && key != old_key)
+    }
+
     /// Writes a row that a snapshot at `point` has read.
     pub fn encode_snapshot_row(
         &mut self,
@@ -262,9 +329,9 @@ impl Encoder {
         now_us: i64,
         emit: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), RowError> {
-        let Self { source, layout, wrapper, buffers, modes, .. } = self;
-        let layout = Layout::of(layout, relation, *modes);
-        wrapper.prepare(relation, *modes);
+        let Self { source, layout, wrapper, buffers, modes, columns, .. } = self;
+        let layout = Layout::of(layout, relation, *modes, columns);
+        wrapper.prepare(relation, *modes, columns);
         buffers.clear();
         let row = Image { row, old: None };
         let keyed = layout.write_key(row, &mut buffers.key)?;
@@ -287,23 +354,24 @@ impl Encoder {
         let Action::Update { old: Some(old), new } = &change.action else { return Ok(()) };
         let old = Image { row: image_of(old), old: None };
         let new = Image { row: new, old: Some(old.row) };
-        let Self { source, layout, wrapper, buffers, context, modes, .. } = self;
-        let layout = Layout::of(layout, &change.relation, *modes);
-        wrapper.prepare(&change.relation, *modes);
+        let Self { source, transactions, layout, wrapper, buffers, context, modes, columns, .. } = self;
+        let layout = Layout::of(layout, &change.relation, *modes, columns);
+        wrapper.prepare(&change.relation, *modes, columns);
         buffers.clear();
         let keyed = layout.write_key(new, &mut buffers.key)?;
         layout.write_key(old, &mut buffers.old_key)?;
         if halves != Halves::Create {
             wrapper.open(&mut buffers.delete);
             layout.write_images(Some(old), None, &mut buffers.delete)?;
-            source.write_streamed(layout.table(), change.lsn, transaction, b'd', now_us, &mut buffers.delete);
-            wrapper.close(&mut buffers.delete);
         }
         if halves != Halves::Delete {
             wrapper.open(&mut buffers.value);
             layout.write_images(None, Some(new), &mut buffers.value)?;
-            source.write_streamed(layout.table(), change.lsn, transaction, b'c', now_us, &mut buffers.value);
-            wrapper.close(&mut buffers.value);
+        }
+        for (op, out) in [(b'd', &mut buffers.delete), (b'c', &mut buffers.value)] {
+            let order = transactions.as_mut().and_then(Transactions::next);
+            source.write_streamed(layout.table(), change.lsn, transaction, (op, order), now_us, out);
+            wrapper.close(out);
         }
         let (key, old_key) = (keyed.then_some(buffers.key.as_slice()), keyed.then_some(buffers.old_key.as_slice()));
         if halves != Halves::Create {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use super::Columns;
 use crate::change::{Column, Relation};
 use crate::value::json::write_string;
 use crate::value::{BinaryMode, ColumnType, DecimalMode, HstoreMode, IntervalMode, Modes, TimeMode, Unit};
@@ -19,10 +20,10 @@ impl Wrapper {
     }
 
     /// Makes the schema of a relation, once.
-    pub(super) fn prepare(&mut self, relation: &Arc<Relation>, modes: Modes) {
+    pub(super) fn prepare(&mut self, relation: &Arc<Relation>, modes: Modes, columns: &Columns) {
         let Some(server_name) = &self.server_name else { return };
         if self.cached.as_ref().is_none_or(|(cached, _)| !Arc::ptr_eq(cached, relation)) {
-            self.cached = Some((Arc::clone(relation), opening(server_name, relation, modes)));
+            self.cached = Some((Arc::clone(relation), opening(server_name, relation, modes, columns)));
         }
     }
 
@@ -40,10 +41,11 @@ impl Wrapper {
 }
 
 /// `{"schema":{..},"payload":`
-fn opening(server_name: &str, relation: &Relation, modes: Modes) -> Vec<u8> {
+fn opening(server_name: &str, relation: &Relation, modes: Modes, columns: &Columns) -> Vec<u8> {
     let name = quoted(&format!("{server_name}.{}.{}", relation.schema, relation.name));
     let name = &name[1..name.len() - 1];
-    let columns: Vec<String> = relation.columns.iter().map(|column| field(column, modes)).collect();
+    let shown = |column: &&Column| !columns.hides(&relation.schema, &relation.name, &column.name);
+    let columns: Vec<String> = relation.columns.iter().filter(shown).map(|column| field(column, modes)).collect();
     let columns = columns.join(",");
     let mut out = String::from(r#"{"schema":{"type":"struct","fields":["#);
     for image in ["before", "after"] {
@@ -116,7 +118,7 @@ fn schema(kind: &ColumnType, modes: Modes, optional: bool) -> String {
         },
         ColumnType::Uuid => named("string", "io.debezium.data.Uuid"),
         ColumnType::Bytea if modes.binary == BinaryMode::Bytes => plain("bytes"),
-        ColumnType::Bytea | ColumnType::Text => plain("string"),
+        ColumnType::Bytea | ColumnType::Chars(_) | ColumnType::Text => plain("string"),
         ColumnType::Bits => named("bytes", "io.debezium.data.Bits"),
         ColumnType::Json => named("string", "io.debezium.data.Json"),
         ColumnType::Date => match modes.time {

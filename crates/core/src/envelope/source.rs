@@ -1,5 +1,6 @@
 //! The envelope's `source` block and what follows it.
 
+use super::transaction::write_block;
 use super::{EnvelopeSettings, SnapshotMarker, TransactionInfo};
 use crate::lsn::Lsn;
 use crate::value::json::{write_number, write_string};
@@ -24,6 +25,8 @@ struct Place<'a> {
     last_commit: Lsn,
     lsn: Lsn,
     xid: Option<u32>,
+    /// The event's number in its transaction, if that is told.
+    order: Option<u64>,
     op: u8,
 }
 
@@ -59,12 +62,12 @@ impl Source {
         table: &[u8],
         lsn: Lsn,
         transaction: &TransactionInfo,
-        op: u8,
+        (op, order): (u8, Option<u64>),
         now_us: i64,
         out: &mut Vec<u8>,
     ) {
         let TransactionInfo { xid, commit_time_us: time_us, last_commit, .. } = *transaction;
-        let place = Place { time_us, marker: self.streamed, last_commit, lsn, xid: Some(xid), op };
+        let place = Place { time_us, marker: self.streamed, last_commit, lsn, xid: Some(xid), order, op };
         self.write(table, &place, now_us, out);
     }
 
@@ -85,7 +88,8 @@ impl Source {
             SnapshotMarker::LastInTable => b"\"last_in_data_collection\"",
             SnapshotMarker::Last => b"\"last\"",
         };
-        self.write(table, &Place { time_us, marker, last_commit: Lsn::ZERO, lsn, xid, op: b'r' }, now_us, out);
+        let place = Place { time_us, marker, last_commit: Lsn::ZERO, lsn, xid, order: None, op: b'r' };
+        self.write(table, &place, now_us, out);
     }
 
     fn write(&self, table: &[u8], place: &Place<'_>, now_us: i64, out: &mut Vec<u8>) {
@@ -119,7 +123,12 @@ impl Source {
         }
         out.extend_from_slice(b",\"lsn\":");
         out.extend_from_within(lsn);
-        out.extend_from_slice(b",\"xmin\":null,\"origin\":null,\"origin_lsn\":null},\"transaction\":null,\"op\":\"");
+        out.extend_from_slice(b",\"xmin\":null,\"origin\":null,\"origin_lsn\":null},\"transaction\":");
+        match (place.order, place.xid) {
+            (Some(order), Some(xid)) => write_block(xid, place.lsn, order, out),
+            _ => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(b",\"op\":\"");
         out.push(place.op);
         let time = Time::of(now_us);
         out.extend_from_slice(b"\",\"ts_ms\":");

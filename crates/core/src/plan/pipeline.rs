@@ -9,6 +9,7 @@ use super::bounds::Bounds;
 use super::{PostgresPlan, Problem, S3Plan};
 use crate::connector::{ConfigSecret, SinkConfig, SourceConfig};
 use crate::convention::Names;
+use crate::envelope::Columns;
 use crate::layout::Layout;
 use crate::output::Output;
 use crate::port::connect::ConfigMap;
@@ -250,6 +251,8 @@ fn source_connector(place: &Place<'_>, names: &Names, table: &Table, source: &So
         queue_bytes_max: source.queue_bytes_max,
         dead_letter_topic: Some(names.dead_letter_topic.clone()),
         modes: Modes::PLAN,
+        columns: Columns::default(),
+        transaction_metadata: false,
         transforms: Transforms::default(),
         schemas: false,
         ignored: Vec::new(),

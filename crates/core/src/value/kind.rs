@@ -46,8 +46,11 @@ pub enum ColumnType {
     Numeric(Option<u16>),
     /// `money`
     Money,
-    /// What is carried as its text, unchanged: `text`, `varchar`, `bpchar` (padded), `"char"`, `name`, `citext`, enums,
-    /// `inet`, `cidr`, `macaddr`, `macaddr8`, `xml`, `tsvector`, `ltree` and the built-in ranges.
+    /// `text`, `varchar(n)`, `bpchar(n)` (padded), `"char"`, `name` and enums, with the most characters that one holds
+    /// if the type says so. They are carried as their text, unchanged.
+    Chars(Option<u32>),
+    /// What else is carried as its text, unchanged: `citext`, `inet`, `cidr`, `macaddr`, `macaddr8`, `xml`, `tsvector`,
+    /// `ltree` and the built-in ranges.
     Text,
     /// `uuid`
     Uuid,
@@ -107,7 +110,7 @@ pub fn resolve(pg: &PgType) -> Result<ColumnType, UnsupportedType> {
             Some(base) => resolve(base).map_err(|cause| UnsupportedType { name: pg.to_string(), why: cause.why }),
             None => refuse("the type under the domain is not known"),
         },
-        'e' => Ok(ColumnType::Text),
+        'e' => Ok(ColumnType::Chars(None)),
         'c' => refuse("composite types have no form in a record"),
         'm' => refuse("multiranges have no form in a record"),
         'p' => refuse("pseudo types hold no values"),
@@ -152,10 +155,11 @@ fn base(pg: &PgType) -> Option<ColumnType> {
         "float8" => ColumnType::Float8,
         "numeric" => ColumnType::Numeric(scale(pg.modifier)),
         "money" => ColumnType::Money,
-        "text" | "varchar" | "bpchar" | "char" | "name" | "inet" | "cidr" | "macaddr" | "macaddr8" | "xml"
-        | "tsvector" | "int4range" | "int8range" | "numrange" | "tsrange" | "tstzrange" | "daterange" => {
-            ColumnType::Text
-        }
+        "text" | "name" => ColumnType::Chars(None),
+        "char" => ColumnType::Chars(Some(1)),
+        "varchar" | "bpchar" => ColumnType::Chars(length(pg.modifier)),
+        "inet" | "cidr" | "macaddr" | "macaddr8" | "xml" | "tsvector" | "int4range" | "int8range" | "numrange"
+        | "tsrange" | "tstzrange" | "daterange" => ColumnType::Text,
         "uuid" => ColumnType::Uuid,
         "bytea" => ColumnType::Bytea,
         "json" | "jsonb" => ColumnType::Json,
@@ -169,6 +173,11 @@ fn base(pg: &PgType) -> Option<ColumnType> {
         "bit" | "varbit" => ColumnType::Bits,
         _ => return None,
     })
+}
+
+/// How many characters a type's modifier allows; it counts four bytes of a header too.
+fn length(modifier: i32) -> Option<u32> {
+    u32::try_from(modifier).ok()?.checked_sub(4)
 }
 
 /// How many digits of the second a type's modifier asks for; 6 without one.
@@ -194,7 +203,7 @@ impl fmt::Display for ColumnType {
             Self::Float8 => "float8",
             Self::Numeric(_) => "numeric",
             Self::Money => "money",
-            Self::Text => "text",
+            Self::Chars(_) | Self::Text => "text",
             Self::Uuid => "uuid",
             Self::Bytea => "bytea",
             Self::Json => "json",

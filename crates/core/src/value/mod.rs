@@ -70,7 +70,7 @@ pub enum ValueError {
 #[inline]
 pub fn write_value(kind: &ColumnType, modes: Modes, text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
     match kind {
-        ColumnType::Text | ColumnType::Uuid | ColumnType::Json => json::write_string(text, out),
+        ColumnType::Chars(_) | ColumnType::Text | ColumnType::Uuid | ColumnType::Json => json::write_string(text, out),
         ColumnType::Int2 | ColumnType::Int4 | ColumnType::Int8 | ColumnType::Oid => number::write_integer(text, out),
         ColumnType::Bool => number::write_bool(text, out),
         ColumnType::Float4 => float::write_float4(text, out),

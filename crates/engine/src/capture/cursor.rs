@@ -94,9 +94,15 @@ impl Cursor {
         Ok(next)
     }
 
+    /// Whether the end of the open transaction is not in the log yet.
+    pub(super) fn ends_new(&self) -> bool {
+        self.open.is_some_and(|open| open.begin.commit >= self.progress.position.commit)
+    }
+
     pub(super) fn commit(&mut self, end: Lsn) -> Result<(), PortError> {
-        let open = self.open.take().ok_or_else(|| out_of_order("a commit came outside of a transaction"))?;
-        if open.begin.commit >= self.progress.position.commit {
+        let ends_new = self.ends_new();
+        self.open.take().ok_or_else(|| out_of_order("a commit came outside of a transaction"))?;
+        if ends_new {
             self.progress.handover = None;
             self.advance(end);
             self.progress.last.lsn_commit = end;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use datapipe_core::change::{Action, Cell, Change, OldRow, Relation, Tuple};
-use datapipe_core::envelope::{Encoder, RowError};
+use datapipe_core::envelope::{Columns, Encoder, RowError};
 use datapipe_core::lsn::{Lsn, Position};
 use datapipe_core::port::log::{Header, Record};
 use datapipe_core::port::{ErrorKind, PortError};
@@ -28,7 +28,7 @@ impl Output<'_> {
         error: &RowError,
     ) -> Result<(), PortError> {
         let place = json!({ "commit_lsn": position.commit.to_string(), "index": position.index });
-        let row = change_cells(change);
+        let row = image(change).map_or(Value::Null, |image| cells(self.columns(), &change.relation, image));
         self.letter(&change.relation, place, &error.to_string(), row, None).await
     }
 
@@ -41,7 +41,7 @@ impl Output<'_> {
         error: &RowError,
     ) -> Result<(), PortError> {
         let place = json!({ "snapshot_lsn": point.to_string() });
-        self.letter(relation, place, &error.to_string(), cells(relation, row), None).await
+        self.letter(relation, place, &error.to_string(), cells(self.columns(), relation, row), None).await
     }
 
     /// A change that the log refused as too large: a reference to it.
@@ -113,13 +113,11 @@ fn image(change: &Change) -> Option<&Tuple> {
     }
 }
 
-fn change_cells(change: &Change) -> Value {
-    image(change).map_or(Value::Null, |image| cells(&change.relation, image))
-}
-
-fn cells(relation: &Relation, row: &Tuple) -> Value {
+/// The columns that records show as they are.
+fn cells(columns: &Columns, relation: &Relation, row: &Tuple) -> Value {
     let mut left = ROW_BYTES_MAX;
-    let named = relation.columns.iter().zip(row.cells()).map(|(column, cell)| {
+    let shown = relation.columns.iter().zip(row.cells()).filter(|(column, _)| columns.shows(relation, column));
+    let named = shown.map(|(column, cell)| {
         let value = match cell {
             Cell::Null => Value::Null,
             Cell::Unchanged => json!({ "unchanged": true }),
@@ -154,7 +152,7 @@ mod tests {
         // The worst that JSON makes of a byte.
         let text = "\u{1}".repeat(CELL_BYTES_MAX);
         let row = Tuple::from_cells((0..1600).map(|_| Cell::Text(text.as_bytes())));
-        let value = cells(&relation, &row);
+        let value = cells(&Columns::default(), &relation, &row);
         assert_eq!(value["column_0"], text);
         assert_eq!(value["column_1599"], json!({ "bytes": CELL_BYTES_MAX }));
         assert!(value.to_string().len() < 1 << 20, "{} bytes", value.to_string().len());

@@ -225,6 +225,7 @@ impl Capture<'_> {
         let transaction = cursor.transaction();
         let (encoder, output) = (&mut self.encoder, &mut self.writer.output);
         if output.is_diverted_change(position) {
+            encoder.count(change, &transaction, &mut |record| output.push_note(record));
             return output.divert_change(encoder, change, position).await;
         }
         let mut emit = |record: datapipe_core::port::log::Record<'_>| output.push_change(record, position);
@@ -235,7 +236,10 @@ impl Capture<'_> {
         };
         match outcome {
             Ok(()) => output.settle().await,
-            Err(error) => output.dead_letter_change(change, position, &error).await,
+            Err(error) => {
+                encoder.pass_over(change);
+                output.dead_letter_change(change, position, &error).await
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use datapipe_core::change::{Relation, Tuple};
+use datapipe_core::envelope::Columns;
 use datapipe_core::key;
 use datapipe_core::lsn::Position;
 use datapipe_core::port::log::{Committed, Record, Sent, TransactionalLog};
@@ -82,6 +83,10 @@ impl<'a> Output<'a> {
         self.settings.dead_letter_topic.as_deref()
     }
 
+    pub(super) fn columns(&self) -> &'a Columns {
+        &self.settings.envelope.columns
+    }
+
     pub(super) fn has_records(&self) -> bool {
         self.records > 0
     }
@@ -114,16 +119,21 @@ impl<'a> Output<'a> {
 
     /// Adds a record of a change; what did not fit waits for [`Output::settle`].
     pub(super) fn push_change(&mut self, record: Record<'_>, position: Position) {
-        self.push_transformed(record, &|| Origin::Change(position));
+        self.push_transformed(record, Some(&|| Origin::Change(position)));
     }
 
     /// Adds a record of a snapshot's row.
     pub(super) fn push_row(&mut self, record: Record<'_>, relation: &Arc<Relation>, row: &Tuple) {
-        self.push_transformed(record, &|| Origin::Row(key::key_of(relation, row)));
+        self.push_transformed(record, Some(&|| Origin::Row(key::key_of(relation, row))));
+    }
+
+    /// Adds a record that is of no row; what did not fit waits for [`Output::flush`].
+    pub(super) fn push_note(&mut self, record: Record<'_>) {
+        self.push_transformed(record, None);
     }
 
     /// A record that cannot be transformed ends the run, as it ends the task in Kafka Connect.
-    fn push_transformed(&mut self, record: Record<'_>, origin: &dyn Fn() -> Origin) {
+    fn push_transformed(&mut self, record: Record<'_>, origin: Option<&dyn Fn() -> Origin>) {
         let transforms = &self.settings.transforms;
         if transforms.is_empty() {
             return self.push_row_record(record, origin);
@@ -140,8 +150,8 @@ impl<'a> Output<'a> {
         }
     }
 
-    fn push_row_record(&mut self, record: Record<'_>, origin: &dyn Fn() -> Origin) {
-        if size_of_record(&record) > LARGE_BYTES {
+    fn push_row_record(&mut self, record: Record<'_>, origin: Option<&dyn Fn() -> Origin>) {
+        if let Some(origin) = origin.filter(|_| size_of_record(&record) > LARGE_BYTES) {
             self.large.push((self.records, origin()));
         }
         self.push(record);
@@ -176,7 +186,8 @@ impl<'a> Output<'a> {
         self.flush().await
     }
 
-    async fn flush(&mut self) -> Result<(), PortError> {
+    /// Ends a record that is of no row: sends what had to wait for room.
+    pub(super) async fn flush(&mut self) -> Result<(), PortError> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }

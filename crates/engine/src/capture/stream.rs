@@ -49,13 +49,20 @@ impl Capture<'_> {
 
     async fn take(&mut self, cursor: &mut Cursor, event: &Event) -> Result<(), PortError> {
         match event {
-            Event::Begin(begin) => cursor.begin(*begin)?,
-            Event::Change(change) => {
-                if let Some((part, position)) = to_send(cursor.change(change.lsn)?, change) {
-                    self.send(part, change, cursor, position).await?;
-                }
+            Event::Begin(begin) => {
+                cursor.begin(*begin)?;
+                self.encoder.begin_transaction();
             }
+            Event::Change(change) => match to_send(cursor.change(change.lsn)?, change) {
+                Some((part, position)) => self.send(part, change, cursor, position).await?,
+                None => self.encoder.pass_over(change),
+            },
             Event::Commit { end } => {
+                if cursor.ends_new() {
+                    let (transaction, output) = (cursor.transaction(), &mut self.writer.output);
+                    self.encoder.end_transaction(*end, &transaction, &mut |record| output.push_note(record));
+                    output.flush().await?;
+                }
                 cursor.commit(*end)?;
                 self.gauges.received_lsn.set(end.0.cast_signed());
             }

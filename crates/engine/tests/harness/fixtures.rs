@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use datapipe_core::change::{Action, Begin, Cell, Change, Column, Event, Relation, ReplicaIdentity, Tuple, push_cell};
-use datapipe_core::envelope::EnvelopeSettings;
+use datapipe_core::envelope::{Columns, EnvelopeSettings};
 use datapipe_core::lsn::Lsn;
 use datapipe_core::port::source::Fingerprint;
 use datapipe_core::table::SnapshotMode;
@@ -54,6 +54,8 @@ pub(crate) fn settings() -> CaptureSettings {
             tombstones_on_delete: true,
             schemas: false,
             modes: Modes::PLAN,
+            columns: Columns::default(),
+            transaction_topic: None,
         },
         transforms: Transforms::default(),
         dead_letter_topic: None,

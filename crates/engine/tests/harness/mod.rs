@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use datapipe_core::envelope::EnvelopeSettings;
+use datapipe_core::envelope::{Columns, EnvelopeSettings};
 use datapipe_core::layout::Layout;
 use datapipe_core::object::CutLimits;
 use datapipe_core::output::Output;
@@ -85,6 +85,8 @@ impl Subject for Engine {
                 tombstones_on_delete: true,
                 schemas: false,
                 modes: Modes::PLAN,
+                columns: Columns::default(),
+                transaction_topic: None,
             },
             transforms: Transforms::default(),
             dead_letter_topic: Some("connect-dlq-users".to_owned()),

@@ -78,14 +78,16 @@ async fn a_configuration_that_would_not_run_is_refused_with_all_its_errors() {
     );
 
     let mut config = json!(source());
-    config["column.exclude.list"] = json!("public.users.email");
+    config["column.propagate.source.type"] = json!("public.users.email");
     config["decimal.handling.mode"] = json!("exact");
     config["slot.name"] = json!(null);
     let (status, message) = put(config.clone()).await;
     assert_eq!(status, 400);
     let head = "Connector configuration is invalid and contains the following 4 error(s):\n";
     assert!(message.starts_with(head) && message.contains("\nYou can also find the above list"), "{message}");
-    for key in ["column.exclude.list: ", "decimal.handling.mode: ", "slot.name: Null value", "slot.name: is missing"] {
+    for key in
+        ["column.propagate.source.type: ", "decimal.handling.mode: ", "slot.name: Null value", "slot.name: is missing"]
+    {
         assert!(message.contains(&format!("\n{key}")), "{key} {message}");
     }
     assert_eq!(bench.around.topics.records(), []);

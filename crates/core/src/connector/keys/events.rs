@@ -38,10 +38,10 @@ pub(super) const CONNECTOR_ADVANCED: &[ConfigKey] = &[
         I::Low,
         W::Short,
         "Store transaction metadata information in a dedicated topic.",
-        "Whether events tell their transaction, and a topic its begin and end.",
+        "Whether events tell their transaction, and the topic {topic.prefix}.transaction its begin and end. The native worker counts the events of its table, and does not make the topic.",
     )
     .default("false")
-    .only(&["false"]),
+    .read(),
     key(
         "converters",
         T::String,
@@ -153,32 +153,36 @@ pub(super) const CONNECTOR_ADVANCED: &[ConfigKey] = &[
         I::Medium,
         W::Long,
         "Columns PK mapping",
-        "Columns that make up the key instead of the primary key.",
-    ),
+        "Columns that make up the key instead of the primary key: table:column,column;table:column, all of them patterns. They should name a row: a delete holds only what the replica identity does.",
+    )
+    .read(),
     key(
         "column.mask.hash.([^.]+).with.salt.(.+)",
         T::String,
         I::Medium,
         W::Long,
         "Mask Columns Using Hash and Salt",
-        "Columns whose values are replaced by a salted hash.",
-    ),
+        "Columns of characters whose values are replaced by a salted hash, cut off at the column's length; a record's key is not masked. The algorithm is MD5, SHA-1, SHA-224, SHA-256, SHA-384 or SHA-512, hash.v2. hashes the plain text.",
+    )
+    .read(),
     key(
         "column.mask.with.(d+).chars",
         T::String,
         I::Medium,
         W::None,
         "Mask Columns With n Asterisks",
-        "Columns whose values are replaced by asterisks.",
-    ),
+        "Columns of characters whose values are replaced by so many asterisks; a record's key is not masked.",
+    )
+    .read(),
     key(
         "column.truncate.to.(d+).chars",
         T::Int,
         I::Medium,
         W::None,
         "Truncate Columns To n Characters",
-        "Columns whose values are cut off.",
-    ),
+        "Columns whose values are cut off after so many characters; a record's key is not.",
+    )
+    .read(),
     key(
         "column.propagate.source.type",
         T::List,
@@ -254,10 +258,10 @@ pub(super) const FILTERS: &[ConfigKey] = &[
         I::High,
         W::Long,
         "Include Tables",
-        "The table, as schema.table. A native worker captures one.",
+        "The table, as schema.table. A native worker captures one: if several are named, the other lists must leave one.",
     )
     .read(),
-    key("table.exclude.list", T::List, I::Medium, W::Long, "Exclude Tables", "Tables that are left out."),
+    key("table.exclude.list", T::List, I::Medium, W::Long, "Exclude Tables", "Tables that are left out; patterns.").read(),
     key(
         "table.ignore.builtin",
         T::Boolean,
@@ -267,11 +271,20 @@ pub(super) const FILTERS: &[ConfigKey] = &[
         "Whether the server's own tables are left out.",
     )
     .default("true"),
-    key("column.exclude.list", T::List, I::Medium, W::Long, "Exclude Columns", "Columns that events leave out."),
-    key("column.include.list", T::List, I::Medium, W::Long, "Include Columns", "Columns that events hold."),
-    key("schema.include.list", T::List, I::High, W::Long, "Include Schemas", "Schemas that are captured.")
-        .dependents(&["table.include.list"]),
-    key("schema.exclude.list", T::List, I::Medium, W::Long, "Exclude Schemas", "Schemas that are left out."),
+    key(
+        "column.exclude.list",
+        T::List,
+        I::Medium,
+        W::Long,
+        "Exclude Columns",
+        "Columns that events leave out: patterns that match schema.table.column as a whole, in any case. The key keeps them.",
+    )
+    .read(),
+    key("column.include.list", T::List, I::Medium, W::Long, "Include Columns", "Columns that events hold; patterns as in column.exclude.list. The key holds its columns in any case.").read(),
+    key("schema.include.list", T::List, I::High, W::Long, "Include Schemas", "Schemas that are captured; patterns.")
+        .dependents(&["table.include.list"])
+        .read(),
+    key("schema.exclude.list", T::List, I::Medium, W::Long, "Exclude Schemas", "Schemas that are left out; patterns.").read(),
     key(
         "database.include.list",
         T::List,

@@ -1,8 +1,8 @@
-//! `record`: what the real Debezium writes for every type under every mode of its values, and what its and Kafka Connect's
-//! transforms make of records, into `crates/core/tests/{modes,transforms,schemas}.json`. Run it again when a new version is out,
-//! and read the difference. `record modes`, `record transforms` and `record schemas` make
-//! one of them.
+//! `record`: what the real Debezium writes for every kind of change, and for every type under every mode of its values, and
+//! what its and Kafka Connect's transforms make of records, into `crates/core/tests/{envelope,modes,transforms,schemas}.json`.
+//! Run it again when a new version is out, and read the difference. `record envelope` and its like make one of them.
 
+mod envelope;
 mod modes;
 mod reference;
 mod schemas;
@@ -30,6 +30,9 @@ async fn record() -> Result<()> {
     let reference = reference::Reference::start(folder.path(), Debezium::V3_7, progress).await?;
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let wanted = |what: &str| asked.is_empty() || asked.iter().any(|asked| asked == what);
+    if wanted("envelope") {
+        write("envelope.json", &envelope::record(&reference).await?)?;
+    }
     if wanted("modes") {
         write("modes.json", &modes::record(&reference).await?)?;
     }
