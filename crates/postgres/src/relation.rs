@@ -151,10 +151,11 @@ fn places(columns: &[Column], names: &[&str]) -> Vec<usize> {
 }
 
 /// A type that is gone from the catalog was a user's own, dropped since: its text is all that is left of it.
+/// It counts as characters, so that a mask for such still hides it.
 fn kind(types: &Types, oid: u32, modifier: i32) -> Result<ColumnType, String> {
     match types.resolve(oid, modifier) {
         Some(resolved) => resolved.map_err(|error| error.to_string()),
-        None => Ok(ColumnType::Text),
+        None => Ok(ColumnType::Chars(None)),
     }
 }
 

@@ -146,17 +146,17 @@ async fn rows_are_read_under_the_schema_they_were_written_under() {
         })
         .collect();
     let expected = [
-        "I 1,a [id:Int4 name:Text]",
-        "I 2,b,7 [id:Int4 name:Text age:Int4]",
+        "I 1,a [id:Int4 name:Chars]",
+        "I 2,b,7 [id:Int4 name:Chars age:Int4]",
         "I 3,9 [id:Int4 age:Int4]",
-        "I 4,1,sad [id:Int4 age:Int4 mood:Text]",
-        "I 5,1,angry [id:Int4 age:Int4 mood:Text]",
-        "I 6,1.50,angry [id:Int4 age:Numeric mood:Text]",
+        "I 4,1,sad [id:Int4 age:Int4 mood:Chars]",
+        "I 5,1,angry [id:Int4 age:Int4 mood:Chars]",
+        "I 6,1.50,angry [id:Int4 age:Numeric mood:Chars]",
         "I 7,2.00 [id:Int4 age:Numeric]",
     ];
     assert_eq!(seen, expected);
     let Some(Event::Change(first)) = events.iter().find(|event| matches!(event, Event::Change(_))) else { panic!() };
-    assert_eq!(first.relation.columns[1].kind, ColumnType::Text);
+    assert_eq!(first.relation.columns[1].kind, ColumnType::Chars(None));
 }
 
 #[tokio::test(flavor = "multi_thread")]

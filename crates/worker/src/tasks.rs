@@ -181,7 +181,7 @@ pub fn capture_settings(config: &SourceConfig, offsets_topic: &str) -> CaptureSe
             schemas: config.schemas,
             modes: config.modes,
             columns: config.columns.clone(),
-            transaction_topic: config.transaction_topic(),
+            transaction_topic: config.transaction_topic.clone(),
         },
         transforms: config.transforms.clone(),
         dead_letter_topic: config.dead_letter_topic.clone(),

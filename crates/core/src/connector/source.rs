@@ -66,8 +66,9 @@ pub struct SourceConfig {
     pub modes: Modes,
     /// Which columns records hold, how, and which make the key: `column.*` and `message.key.columns`.
     pub columns: Columns,
-    /// `provide.transaction.metadata`
-    pub transaction_metadata: bool,
+    /// Where the begins and ends of transactions are told, `{prefix}.transaction`; none without
+    /// `provide.transaction.metadata`.
+    pub transaction_topic: Option<String>,
     /// `transforms` and `predicates`.
     pub transforms: Transforms,
     /// `value.converter.schemas.enable`: values carry their schema.
@@ -82,11 +83,6 @@ impl SourceConfig {
         format!("{}.{}.{}", self.topic_prefix, self.schema, self.table)
     }
 
-    /// The topic of transactions, if they are told of.
-    pub fn transaction_topic(&self) -> Option<String> {
-        self.transaction_metadata.then(|| format!("{}.transaction", self.topic_prefix))
-    }
-
     /// Reads a connector's configuration; all problems at once.
     pub fn from_map(map: &ConfigMap) -> Result<Self, Vec<ConfigProblem>> {
         let mut reader = Reader::new(map, &POSTGRES_SOURCE);
@@ -94,6 +90,7 @@ impl SourceConfig {
         let (schema, table) = table(&mut reader);
         // The default of Debezium is no heartbeat at all, and then an idle table's log is never released.
         let heartbeat_ms = reader.number_or_zero("heartbeat.interval.ms", 10_000, 100..=3_600_000, "milliseconds");
+        let topic_prefix = reader.required("topic.prefix", "cdc");
         let config = Self {
             name: reader.required("name", "postgres-cdc-users-connector").to_owned(),
             host: reader.required("database.hostname", "localhost").to_owned(),
@@ -101,7 +98,7 @@ impl SourceConfig {
             database: reader.required("database.dbname", "shop").to_owned(),
             user: reader.required("database.user", "cdc").to_owned(),
             password: reader.optional("database.password").map(ConfigSecret::from_text),
-            topic_prefix: reader.required("topic.prefix", "cdc").to_owned(),
+            topic_prefix: topic_prefix.to_owned(),
             schema,
             table,
             slot: reader.required("slot.name", "debezium_slot_users").to_owned(),
@@ -116,7 +113,7 @@ impl SourceConfig {
             dead_letter_topic: reader.optional("datapipe.errors.deadletterqueue.topic.name").map(str::to_owned),
             modes: modes(&mut reader),
             columns: columns(map, &mut reader),
-            transaction_metadata: reader.boolean(TRANSACTIONS, false),
+            transaction_topic: reader.boolean(TRANSACTIONS, false).then(|| format!("{topic_prefix}.transaction")),
             transforms: transforms(map, &mut reader),
             schemas: reader.boolean(SCHEMAS, false),
             ignored: Vec::new(),
@@ -173,7 +170,7 @@ impl SourceConfig {
         ];
         let other = modes.into_iter().filter(|(_, mode, default)| mode != default);
         map.extend(other.map(|(key, mode, _)| (key.to_owned(), mode.to_owned())));
-        map.extend(self.transaction_metadata.then(|| (TRANSACTIONS.to_owned(), "true".to_owned())));
+        map.extend(self.transaction_topic.iter().map(|_| (TRANSACTIONS.to_owned(), "true".to_owned())));
         map.extend(self.columns.keys().clone());
         map.extend(self.transforms.keys().clone());
         let optional = [

@@ -312,7 +312,8 @@ impl Encoder {
         let Action::Update { old: Some(old), new } = &change.action else { return Ok(false) };
         let layout = Layout::of(&mut self.layout, &change.relation, self.modes, &self.columns);
         let Buffers { key, old_key, .. } = &mut self.buffers;
-        (key.clear(), old_key.clear());
+        key.clear();
+        old_key.clear();
         let old = image_of(old);
         let keyed = layout.write_key(Image { row: new, old: Some(old) }, key)?;
         layout.write_key(Image { row: old, old: None }, old_key)?;

@@ -252,7 +252,7 @@ fn source_connector(place: &Place<'_>, names: &Names, table: &Table, source: &So
         dead_letter_topic: Some(names.dead_letter_topic.clone()),
         modes: Modes::PLAN,
         columns: Columns::default(),
-        transaction_metadata: false,
+        transaction_topic: None,
         transforms: Transforms::default(),
         schemas: false,
         ignored: Vec::new(),

@@ -69,8 +69,12 @@ pub fn write_fallback(kind: &ColumnType, modes: Modes, out: &mut Vec<u8>) {
         }
         ColumnType::Numeric(_) => b"\"0\"",
         ColumnType::Money => b"\"0.00\"",
-        ColumnType::Chars(_) | ColumnType::Text | ColumnType::Uuid | ColumnType::Json => b"\"\"",
-        ColumnType::Bytea | ColumnType::Bits => b"\"\"",
+        ColumnType::Chars(_)
+        | ColumnType::Text
+        | ColumnType::Uuid
+        | ColumnType::Json
+        | ColumnType::Bytea
+        | ColumnType::Bits => b"\"\"",
         ColumnType::Date => b"\"1970-01-01Z\"",
         ColumnType::Time(_) | ColumnType::TimeTz => b"\"00:00:00Z\"",
         ColumnType::Timestamp(_) | ColumnType::TimestampTz(_) => b"\"1970-01-01T00:00:00Z\"",

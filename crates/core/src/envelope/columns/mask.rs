@@ -192,8 +192,12 @@ fn truncate_bytes(count: u32, from: usize, out: &mut Vec<u8>) {
 /// Whether Debezium holds values of the type as strings, however they are written.
 fn is_string(kind: &ColumnType, modes: Modes) -> bool {
     match kind {
-        ColumnType::Chars(_) | ColumnType::Text | ColumnType::Uuid | ColumnType::Json => true,
-        ColumnType::TimeTz | ColumnType::TimestampTz(_) => true,
+        ColumnType::Chars(_)
+        | ColumnType::Text
+        | ColumnType::Uuid
+        | ColumnType::Json
+        | ColumnType::TimeTz
+        | ColumnType::TimestampTz(_) => true,
         ColumnType::Numeric(_) | ColumnType::Money => modes.decimal == DecimalMode::String,
         ColumnType::Date | ColumnType::Time(_) | ColumnType::Timestamp(_) => modes.time == TimeMode::Isostring,
         ColumnType::Interval => modes.interval == IntervalMode::String,
@@ -219,11 +223,12 @@ impl Hash {
 fn serialized(text: &str) -> Vec<u8> {
     let mut modified = Vec::with_capacity(text.len());
     for unit in text.encode_utf16() {
-        let low = |shift: u16| 0x80 | ((unit >> shift) & 0x3f) as u8;
+        let byte = |value: u16| value.to_le_bytes()[0];
+        let low = |shift: u16| 0x80 | byte((unit >> shift) & 0x3f);
         match unit {
-            1..0x80 => modified.push(unit as u8),
-            0 | 0x80..0x800 => modified.extend([0xC0 | (unit >> 6) as u8, low(0)]),
-            _ => modified.extend([0xE0 | (unit >> 12) as u8, low(6), low(0)]),
+            1..0x80 => modified.push(byte(unit)),
+            0 | 0x80..0x800 => modified.extend([0xC0 | byte(unit >> 6), low(0)]),
+            _ => modified.extend([0xE0 | byte(unit >> 12), low(6), low(0)]),
         }
     }
     let mut out = vec![0xAC, 0xED, 0x00, 0x05];

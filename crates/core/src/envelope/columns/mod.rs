@@ -113,7 +113,7 @@ impl Columns {
     pub(super) fn message_key(&self, relation: &Relation) -> Vec<usize> {
         let name = |column: &Column| format!("{}.{}.{}", relation.schema, relation.name, column.name);
         let names: Vec<_> = relation.columns.iter().map(name).collect();
-        let named = |patterns: &Patterns| {
+        let chosen = |patterns: &Patterns| {
             let places = patterns.iter().flat_map(|one| (0..names.len()).filter(|at| one.is_match(&names[*at])));
             let mut key = Vec::new();
             for place in places {
@@ -123,6 +123,6 @@ impl Columns {
             }
             (!key.is_empty()).then_some(key)
         };
-        self.key.iter().find_map(named).unwrap_or_else(|| relation.key.clone())
+        self.key.iter().find_map(chosen).unwrap_or_else(|| relation.key.clone())
     }
 }

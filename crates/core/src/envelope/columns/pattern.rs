@@ -12,14 +12,14 @@ impl Patterns {
         let mut parts = vec![String::new()];
         let mut characters = list.chars().peekable();
         while let Some(character) = characters.next() {
-            let last = parts.last_mut().ok_or("no pattern was begun")?;
+            let part = parts.last_mut().ok_or("no pattern was begun")?;
             match character {
                 ',' => parts.push(String::new()),
                 '\\' => match characters.next() {
-                    Some(',') => last.push(','),
-                    next => last.extend(std::iter::once('\\').chain(next)),
+                    Some(',') => part.push(','),
+                    next => part.extend(std::iter::once('\\').chain(next)),
                 },
-                other => last.push(other),
+                other => part.push(other),
             }
         }
         let parts = parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty());
