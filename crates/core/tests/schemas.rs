@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datapipe_core::change::{Cell, Column, Relation, ReplicaIdentity, Tuple};
-use datapipe_core::envelope::{Encoder, EnvelopeSettings, SnapshotMarker};
+use datapipe_core::envelope::{Columns, Encoder, EnvelopeSettings, SnapshotMarker};
 use datapipe_core::lsn::Lsn;
 use datapipe_core::value::{
     BinaryMode, ColumnType, DecimalMode, HstoreMode, IntervalMode, Modes, PgType, TimeMode, resolve,
@@ -69,6 +69,8 @@ fn schema(set: &Set, number: usize, kind: &ColumnType) -> String {
         tombstones_on_delete: true,
         schemas: true,
         modes: modes(set),
+        columns: Columns::all(),
+        transaction_topic: None,
     });
     let row = Tuple::from_cells([Cell::Text(b"1"), Cell::Null, Cell::Null]);
     let mut value = String::new();

@@ -122,7 +122,7 @@ impl SourceConfig {
             let fix = "leave the transforms out, or set false";
             reader.problem(SCHEMAS, "is true, and transforms work on values without a schema", fix);
         }
-        if config.schemas && (config.columns.masks() || config.transaction_metadata) {
+        if config.schemas && (config.columns.masks() || config.transaction_topic.is_some()) {
             let why = "is true, and the schemas of masked columns and of transactions are not served";
             reader.problem(SCHEMAS, why, "leave column.mask.*, column.truncate.* and provide.transaction.metadata out");
         }
