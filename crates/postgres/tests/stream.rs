@@ -156,7 +156,7 @@ async fn rows_are_read_under_the_schema_they_were_written_under() {
     ];
     assert_eq!(seen, expected);
     let Some(Event::Change(first)) = events.iter().find(|event| matches!(event, Event::Change(_))) else { panic!() };
-    assert_eq!(first.relation.columns[1].kind, ColumnType::Chars(None));
+    assert_eq!(first.relation.columns[1].kind, ColumnType::Chars(Some(20)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
