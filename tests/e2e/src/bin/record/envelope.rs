@@ -15,8 +15,11 @@ const SETUP: &str = include_str!("envelope/setup.sql");
 /// Statements while they stream, each line a transaction of its own.
 const CHANGES: &str = include_str!("envelope/changes.sql");
 
+/// Keys of a connector, with their values.
+type Keys = &'static [(&'static str, &'static str)];
+
 /// The connectors: a name, which is the prefix of its topics too, the tables, and its keys.
-const CASES: &[(&str, &str, &[(&str, &str)])] = &[
+const CASES: &[(&str, &str, Keys)] = &[
     ("plain", r"public\.e_.*", &[("extended.headers.enabled", "true")]),
     ("one", r"public\.e_default", &[("provide.transaction.metadata", "true")]),
     (
@@ -143,7 +146,8 @@ async fn messages(reference: &Reference) -> Result<Vec<[String; 2]>> {
     Ok(messages)
 }
 
-type Case<'a> = (&'a &'static str, &'a &'static [(&'static str, &'static str)], Vec<Kept>);
+/// A connector's name, its keys, and what it wrote.
+type Case<'a> = (&'a &'static str, &'a Keys, Vec<Kept>);
 
 fn file(
     reference: &Reference,
