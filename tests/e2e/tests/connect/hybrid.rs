@@ -32,7 +32,7 @@ fn limit(name: &str, mib: u64) -> Option<MemoryLimit> {
         .inspect_err(|error| {
             println!(
                 "no limit of {mib} MiB for {name} on this machine, only its resident memory is held to it: {error}"
-            )
+            );
         })
         .ok()
 }
