@@ -1,7 +1,7 @@
 //! What a worker tells on its tables' ports: Kafka Connect's answers, and metrics that move.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use datapipe_core::port::log::{GroupOffset, LogReader as _, Record, TransactionalLog as _};
 use datapipe_e2e::servers::TABLES;
@@ -132,8 +132,13 @@ async fn every_metric_is_there_and_moves() {
     stage.running(&TABLES).await;
     of_every_kind(&stage).await;
     stage.captured(&TABLES, PATIENCE).await;
-    // What the worker sees of the servers around it is looked at every two seconds.
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    // What the worker sees of the servers around it is looked at every two seconds: the log must grow all the while, or a
+    // stream that keeps up has no lag at each look.
+    stage.sql("CREATE TABLE noise (text text)").await;
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(8) {
+        stage.sql("INSERT INTO noise SELECT repeat('x', 200) FROM generate_series(1, 2000)").await;
+    }
     stop.cancel();
     let seen = watching.await.unwrap();
     worker.stop().await.unwrap();
