@@ -43,7 +43,7 @@ impl From<PortError> for StartError {
 /// Runs all pipelines of the plan until told to stop.
 pub(crate) async fn run(plan: &Plan, levels: &Arc<Levels>, stop: &CancellationToken) -> Result<(), StartError> {
     // Each step of the preparation may be broken off: the next start looks at what is there and does the rest.
-    let kafka = tokio::select! {
+    let (kafka, scratch) = tokio::select! {
         biased;
         () = stop.cancelled() => {
             tracing::info!("stopped before the pipelines were started");
@@ -51,7 +51,6 @@ pub(crate) async fn run(plan: &Plan, levels: &Arc<Levels>, stop: &CancellationTo
         }
         prepared = prepare(plan) => prepared?,
     };
-    let scratch = make_folder(&plan.run.data_dir)?;
     let mut workers = JoinSet::new();
     for pipeline in &plan.tables {
         if let Some(source) = hybrid::source(pipeline) {
@@ -67,13 +66,13 @@ pub(crate) async fn run(plan: &Plan, levels: &Arc<Levels>, stop: &CancellationTo
 }
 
 /// Looks at everything, then makes what is missing.
-async fn prepare(plan: &Plan) -> Result<KafkaConfig, StartError> {
+async fn prepare(plan: &Plan) -> Result<(KafkaConfig, Scratch), StartError> {
     let kafka = kafka_config(plan)?;
     preflight::look(plan, &kafka).await.map_err(StartError::Preflight)?;
-    drop(make_folder(&plan.run.data_dir)?);
+    let scratch = make_folder(&plan.run.data_dir)?;
     ensure(plan, &kafka).await?;
     put_all_connectors(plan, &kafka).await?;
-    Ok(kafka)
+    Ok((kafka, scratch))
 }
 
 fn worker(

@@ -301,14 +301,13 @@ async fn next_rows(
 struct Copied {
     progress: Progress,
     rows: u64,
-    again: bool,
     last: Option<(Arc<Relation>, Tuple)>,
 }
 
 impl Copied {
     fn new(progress: Progress) -> Self {
-        let SnapshotProgress { rows, again, .. } = progress.snapshot.clone().unwrap_or_default();
-        Self { progress, rows, again, last: None }
+        let rows = progress.snapshot.as_ref().map_or(0, |snapshot| snapshot.rows);
+        Self { progress, rows, last: None }
     }
 
     fn add(&mut self, relation: &Arc<Relation>, row: Tuple) {
@@ -324,8 +323,9 @@ impl Copied {
     /// The progress up to the last row sent. Rows without a key have no order to go on in: there it is a count.
     fn progress(&mut self) -> &Progress {
         if let Some((relation, row)) = self.last.take() {
-            let upper = (!relation.key.is_empty()).then(|| key::key_of(&relation, &row));
-            self.progress.snapshot = Some(SnapshotProgress { upper, rows: self.rows, again: self.again });
+            let snapshot = self.progress.snapshot.get_or_insert_default();
+            snapshot.upper = (!relation.key.is_empty()).then(|| key::key_of(&relation, &row));
+            snapshot.rows = self.rows;
         }
         &self.progress
     }

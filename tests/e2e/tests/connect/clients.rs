@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use datapipe_core::convention::Names;
+use datapipe_e2e::clients;
 use datapipe_e2e::process::Worker;
 use datapipe_e2e::stage::{PATIENCE, PG18, Stage};
 use datapipe_e2e::traffic::SCHEMA;
@@ -30,13 +31,6 @@ fn class_path(stage: &Stage) -> String {
     std::fs::read_to_string(file).unwrap()
 }
 
-fn python() -> PathBuf {
-    let home = PathBuf::from(std::env::var_os("HOME").expect("HOME is set"));
-    let python = home.join(".cache/datapipe/venv/bin/python");
-    assert!(python.exists(), "{} is missing; make it with: scripts/python-tools.sh", python.display());
-    python
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn published_clients_find_a_connect_worker() {
     let mut stage = Stage::new(PG18, SCHEMA).await;
@@ -53,14 +47,15 @@ async fn published_clients_find_a_connect_worker() {
         .args([&url, &source, "made-by-java"]));
     println!("org.sourcelab:kafka-connect-client 4.0.4\n{java}");
     assert_eq!(java.lines().last(), Some("ok it is gone"));
-    let first = run(Command::new(python()).arg(folder().join("with_kafka_connect_py.py")).args([
+    let first = run(Command::new(clients::python()).arg(folder().join("with_kafka_connect_py.py")).args([
         &url,
         &source,
         "made-by-python",
     ]));
     println!("kafka-connect-py 1.0.0\n{first}");
     assert_eq!(first.lines().last(), Some("ok it is gone"));
-    let second = run(Command::new(python()).arg(folder().join("with_kafka_connect_api.py")).args([&url, &source]));
+    let second =
+        run(Command::new(clients::python()).arg(folder().join("with_kafka_connect_api.py")).args([&url, &source]));
     println!("kafka-connect-api 0.5.10\n{second}");
     assert_eq!(second.lines().last(), Some("ok loggers"));
 

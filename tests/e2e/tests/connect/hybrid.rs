@@ -1,5 +1,7 @@
 //! Debezium in a real Kafka Connect, the native sink beside it, one worker to whoever asks.
 
+use datapipe_boot::memory;
+use datapipe_connect::JVM_FLAGS;
 use datapipe_core::convention::Names;
 use datapipe_e2e::limit::MemoryLimit;
 use datapipe_e2e::process::Worker;
@@ -13,17 +15,6 @@ use crate::side::{Side, start};
 /// How the two share 250 MiB, page cache included.
 const JVM_MIB: u64 = 196;
 const NATIVE_MIB: u64 = 54;
-
-/// Flags with which the JVM worker and Debezium stay within their share.
-const JVM_FLAGS: [&str; 7] = [
-    "-Xms24m",
-    "-Xmx72m",
-    "-XX:ReservedCodeCacheSize=24m",
-    "-XX:MaxMetaspaceSize=80m",
-    "-Xss256k",
-    "-XX:MaxDirectMemorySize=16m",
-    "-XX:CICompilerCount=1",
-];
 
 /// A process's limit, or why there is none.
 fn limit(name: &str, mib: u64) -> Option<MemoryLimit> {
@@ -154,11 +145,9 @@ async fn debezium_and_the_native_sink_are_one_worker() {
     stage.end().await;
 }
 
-/// A process's resident memory, as Linux tells it.
+/// A process's resident memory.
 fn memory_mib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    memory::of(pid).unwrap().resident_bytes >> 20
 }
 
 /// The native capture beside Debezium, on a slot of its own: what it would write is what Debezium has written.

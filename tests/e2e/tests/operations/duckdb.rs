@@ -1,9 +1,9 @@
 //! The objects as another tool sees them: DuckDB reads the bucket's folders as hive partitions.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use datapipe_e2e::clients;
 use datapipe_e2e::load::{self, Load};
 use datapipe_e2e::servers::TABLES;
 use datapipe_e2e::stage::{BUCKET, PATIENCE, PG18, Stage};
@@ -26,7 +26,7 @@ print(json.dumps({"version": duckdb.__version__, "tables": rows}))
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn duckdb_reads_the_objects_as_hive_partitions() {
-    let python = python();
+    let python = clients::python();
     let stage = Stage::for_load(PG18).await;
     load::fill(&stage.db, 1000).await.unwrap();
     let mut worker = stage.worker("worker", &[], &[]);
@@ -53,12 +53,4 @@ async fn duckdb_reads_the_objects_as_hive_partitions() {
     }
     worker.stop().await.unwrap();
     stage.end().await;
-}
-
-/// The Python that has DuckDB.
-pub(crate) fn python() -> PathBuf {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap();
-    let python = home.join(".cache/datapipe/venv/bin/python");
-    assert!(python.exists(), "{} is missing; make it with: scripts/python-tools.sh", python.display());
-    python
 }

@@ -103,7 +103,7 @@ print(json.dumps({"duckdb": found, "arrow": arrow, "objects": len(glob.glob(file
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_form_of_objects_is_proven() {
-    let python = super::duckdb::python();
+    let python = clients::python();
     let stage = Stage::for_load(PG15).await;
     let times = "ADD day date DEFAULT '2024-02-29', ADD moment timestamp DEFAULT '2024-02-29 12:34:56.789012', \
                  ADD clock time DEFAULT '12:34:56.5'";
