@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("connect", &["core"]),
     ("embedded", &["core"]),
     ("engine", &["core", "parquet"]),
+    ("k8s", &["connect", "core"]),
     ("kafka", &["core"]),
     ("parquet", &["core"]),
     ("postgres", &["core"]),
@@ -27,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("worker", &["connect", "core", "engine"]),
     ("catalog", &["core", "table-*"]),
     ("table-*", &["core"]),
+    ("deploy", &["boot", "catalog", "core", "k8s"]),
     (
         "run",
         &["boot", "catalog", "connect", "core", "embedded", "engine", "kafka", "postgres", "reconcile", "s3", "worker"],
@@ -34,7 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // The facade re-exports rooms, by feature.
     (
         "datapipe",
-        &["catalog", "connect", "core", "engine", "kafka", "postgres", "reconcile", "s3", "table-*", "worker"],
+        &["catalog", "connect", "core", "engine", "k8s", "kafka", "postgres", "reconcile", "s3", "table-*", "worker"],
     ),
     // Tests of the whole, with real servers.
     ("e2e", &["*"]),
@@ -47,6 +49,7 @@ const FOR_TESTS: &[&str] = &["testkit", "embedded"];
 const ONE_ROOM: &[(&str, &[&str])] = &[
     ("aws-sdk-s3", &["s3"]),
     ("figment", &["boot"]),
+    ("k8s-openapi", &["k8s"]),
     ("kube", &["k8s"]),
     ("parquet", &["parquet"]),
     ("rdkafka", &["kafka"]),

@@ -38,6 +38,7 @@
 //! | `worker` | the native worker |
 //! | `postgres`, `kafka`, `s3` | the adapters |
 //! | `connect` | Kafka Connect's REST types and client |
+//! | `k8s` | the deployment on Kubernetes |
 //! | `reconcile` | the proof of data |
 
 pub use datapipe_core::{
@@ -51,6 +52,8 @@ pub use datapipe_catalog as tables;
 pub use datapipe_connect as connect;
 #[cfg(feature = "engine")]
 pub use datapipe_engine as engine;
+#[cfg(feature = "k8s")]
+pub use datapipe_k8s as k8s;
 #[cfg(feature = "kafka")]
 pub use datapipe_kafka as kafka;
 #[cfg(feature = "postgres")]

@@ -90,6 +90,18 @@ impl Loaded {
         Err(Problems(problems))
     }
 
+    /// Fills in what a program knows beside its sources, before anything is derived.
+    #[must_use]
+    pub fn completed(mut self, complete: impl FnOnce(Settings) -> Settings) -> Self {
+        self.settings = complete(self.settings);
+        self
+    }
+
+    /// The settings as far as they could be read.
+    pub fn readable(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The settings, or every problem with them at once.
     pub fn settings(&self) -> Result<&Settings, Problems> {
         if self.problems.is_empty() { Ok(&self.settings) } else { Err(Problems(self.problems.clone())) }

@@ -6,6 +6,7 @@
 //! ignored. So whatever is accepted means the same under every kind of worker.
 
 mod cluster;
+mod jvm;
 pub mod keys;
 mod nearest;
 mod offsets;
@@ -18,6 +19,7 @@ mod source;
 mod tables;
 
 pub use cluster::{Registered, Registry};
+pub use jvm::{JVM_PART_BYTES, JvmFlavour, for_jvm};
 pub use keys::{DEBEZIUM_VERSION, Plugin};
 pub use offsets::{sink_offset, source_offset_problem};
 pub use problem::ConfigProblem;

@@ -2,6 +2,7 @@
 //!
 //! Everything may be left out; what that means is decided by [`crate::plan`], and nobody after it sees a setting.
 
+mod deploy;
 mod quantity;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use deploy::{DeployPostgresSettings, DeploySettings, PluginSettings, SinkFlavour, TrialServer};
 pub use quantity::{ByteSize, QuantityError, Span};
 
 use crate::secret::SecretRef;
@@ -35,6 +37,8 @@ pub struct Settings {
     pub worker: WorkerSettings,
     /// `[run]`: this process.
     pub run: RunSettings,
+    /// `[deploy]`: what a deployment on Kubernetes needs.
+    pub deploy: DeploySettings,
     /// `[tables.NAME]`: what differs for one table, by its SQL name.
     pub tables: BTreeMap<String, TableSettings>,
 }

@@ -1,0 +1,107 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use datapipe_core::table::WorkerKind;
+
+/// Deploys table-isolated pipelines PostgreSQL -> Kafka -> S3 on Kubernetes.
+#[derive(Debug, Parser)]
+#[command(name = "datapipe-deploy", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write manifests, connector files and scripts; touches no server
+    Render(RenderArguments),
+}
+
+/// Which settings.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Selection {
+    /// The file of settings [default: datapipe.toml, if it is there]
+    #[arg(long, value_name = "FILE", env = "DATAPIPE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// What serves the tables, KIND, or one table, TABLE=KIND: kafka-connect, hybrid or native; may be repeated
+    #[arg(long = "worker", value_name = "[TABLE=]KIND", value_parser = worker)]
+    pub(crate) workers: Vec<(Option<String>, WorkerKind)>,
+    /// Servers for trials that are deployed along
+    #[arg(long, value_name = "SERVER", value_enum, value_delimiter = ',')]
+    pub(crate) with: Vec<With>,
+    /// One setting, above file and environment, as in worker.memory=300MiB; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) set: Vec<(String, String)>,
+}
+
+/// `datapipe-deploy render`
+#[derive(Debug, Args)]
+pub(crate) struct RenderArguments {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// The folder in which 1-data-ingestion-pipeline/ is written
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) out: PathBuf,
+    /// The form of manifests
+    #[arg(long, value_enum, default_value_t = Format::Yaml)]
+    pub(crate) format: Format,
+    /// Overwrite files that were not rendered, or were changed since
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// A server for trials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum With {
+    /// One Kafka broker
+    Kafka,
+    /// One S3 server
+    S3,
+}
+
+impl With {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Kafka => "kafka",
+            Self::S3 => "s3",
+        }
+    }
+}
+
+/// The form of manifests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One document per object
+    Yaml,
+    /// One List per file
+    Json,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 a file could not be written, or would have been overwritten; 64 wrong \
+                          command line; 78 wrong settings, nothing was written.";
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE, as in worker.memory=300MiB".to_owned()),
+    }
+}
+
+fn worker(text: &str) -> Result<(Option<String>, WorkerKind), String> {
+    let (table, kind) = match text.split_once('=') {
+        Some((table, kind)) => (Some(table), kind),
+        None => (None, text),
+    };
+    let kinds = [WorkerKind::KafkaConnect, WorkerKind::Hybrid, WorkerKind::Native];
+    let known = kinds.into_iter().find(|one| one.name() == kind);
+    let kind = known.ok_or_else(|| format!("{kind:?} is none of kafka-connect, hybrid and native"))?;
+    match table {
+        Some(table) if table.is_empty() || table.contains('.') => {
+            Err("name a table before =, as in orders=native".to_owned())
+        }
+        table => Ok((table.map(|table| table.replace('-', "_")), kind)),
+    }
+}
