@@ -15,6 +15,7 @@ use datapipe_core::output::Field;
 use datapipe_core::plan::Problem;
 use datapipe_core::port::connect::{ConnectStore, OffsetStore};
 use datapipe_core::port::log::{DeadLetterQueue, LogReader, TransactionalLog};
+use datapipe_core::port::signal::SignalChannel;
 use datapipe_core::port::source::ChangeSource;
 use datapipe_core::port::store::ObjectStore;
 use datapipe_core::port::{ErrorKind, PortError};
@@ -22,7 +23,7 @@ use datapipe_core::secret::{Secret, SecretRef};
 use datapipe_kafka::lag::LagWatch;
 use datapipe_kafka::{
     DeadLetters, KafkaConfig, KafkaConnectStore, KafkaOffsetStore, Ownership, ProducerSettings, ReaderSettings,
-    TopicReader, TransactionalProducer,
+    SignalTopic, TopicReader, TransactionalProducer,
 };
 use datapipe_postgres::preflight::{Expected, examine};
 use datapipe_postgres::wal::WalMonitor;
@@ -84,7 +85,9 @@ pub(crate) fn source_spec(config: &SourceConfig, allowed: &AllowList) -> Result<
     let mut server = PgConfig::new(&config.host, &config.user, &config.database);
     server.port = config.port;
     server.password = config.password.as_ref().map(|value| secret(value, "database.password", allowed)).transpose()?;
-    Ok(SourceSpec::new(server, &config.schema, &config.table, &config.slot, &config.publication))
+    let spec = SourceSpec::new(server, &config.schema, &config.table, &config.slot, &config.publication);
+    let (signal_table, heartbeat_query) = (config.signals.table.clone(), config.heartbeat_query.clone());
+    Ok(SourceSpec { signal_table, heartbeat_query, ..spec })
 }
 
 /// The keys that a sink connector names, each as it could be read.
@@ -180,6 +183,17 @@ impl Adapters for Real {
 
     async fn source(&self, config: &SourceConfig) -> Result<Box<dyn ChangeSource>, PortError> {
         Ok(Box::new(PgSource::new(source_spec(config, &self.allowed)?)))
+    }
+
+    async fn signals(&self, config: &SourceConfig) -> Result<Option<Box<dyn SignalChannel>>, PortError> {
+        let Some(topic) = &config.signals.topic else { return Ok(None) };
+        let own = self.kafka.bootstrap();
+        if let Some(given) = config.signals.bootstrap.as_deref().filter(|given| *given != own) {
+            return Err(PortError::new(ErrorKind::Refused, format!("reading signals from topic {topic}"))
+                .because(format!("signal.kafka.bootstrap.servers is {given:?}, and the worker's cluster is {own:?}"))
+                .hint("leave signal.kafka.bootstrap.servers out: signals are taken from the worker's own cluster"));
+        }
+        Ok(Some(Box::new(SignalTopic::new(self.kafka.clone(), topic, &config.topic_prefix))))
     }
 
     async fn transactional_log(

@@ -148,7 +148,7 @@ fn make_folder(folder: &Path) -> Result<Scratch, StartError> {
     })
 }
 
-/// The topics of all tables.
+/// The topics of all tables; they share that of signals.
 pub(crate) fn topic_specs(plan: &Plan) -> Vec<TopicSpec> {
     let replication = i32::from(plan.kafka.replication_factor);
     let topics = plan.tables.iter().flat_map(|pipeline| &pipeline.topics);
@@ -158,7 +158,8 @@ pub(crate) fn topic_specs(plan: &Plan) -> Vec<TopicSpec> {
         replication,
         configs: topic.config.clone(),
     };
-    topics.map(spec).collect()
+    let specs: BTreeMap<&str, TopicSpec> = topics.map(|topic| (topic.name.as_str(), spec(topic))).collect();
+    specs.into_values().collect()
 }
 
 /// Makes what is missing and may be made: topics and publications. The slot is made by the capture, with its snapshot.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::lsn::Lsn;
+use crate::port::source::{Bounds, Chunk};
+use crate::signal::Signal;
 use crate::value::ColumnType;
 
 /// The schema that rows were written under. It is made anew whenever the server announces a changed one.
@@ -236,6 +238,14 @@ pub enum Event {
         /// The server waits for this position to be confirmed (as it does when it shuts down).
         urgent: bool,
     },
+    /// A row of the signaling table was inserted in the open transaction. It is no [`Event::Change`] and has no index.
+    Signal(Signal),
+    /// The answer to [`crate::port::source::ChunkRequest::Bounds`].
+    Bounds(Bounds),
+    /// The answer to [`crate::port::source::ChunkRequest::Rows`].
+    Chunk(Box<Chunk>),
+    /// The question beside the stream will never be answered; why.
+    Refused(String),
 }
 
 /// The start of a transaction.

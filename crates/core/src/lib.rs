@@ -26,6 +26,7 @@ pub mod port;
 pub mod progress;
 pub mod secret;
 pub mod settings;
+pub mod signal;
 pub mod table;
 pub mod transform;
 pub mod value;

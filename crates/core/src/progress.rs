@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lsn::{Lsn, Position};
 use crate::port::source::{Fingerprint, KeyBound};
+use crate::signal::Signals;
 
 /// What the log durably holds of a table, and where to go on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct Progress {
     /// What another kind of worker had sent of the transaction at [`Progress::position`]; none once it is passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handover: Option<Handover>,
+    /// What signals have asked for and is not done yet.
+    #[serde(default, skip_serializing_if = "Signals::is_empty")]
+    pub signals: Signals,
 }
 
 /// Where another kind of worker stopped. It numbers changes by LSN alone, and the rows of one COPY share an LSN: so how
@@ -167,6 +171,7 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signal::Incremental;
 
     fn progress() -> Progress {
         Progress {
@@ -182,6 +187,7 @@ mod tests {
             snapshot: None,
             last: LastChange { lsn: Lsn(990), lsn_commit: Lsn(900), xid: 7, time_us: 5 },
             handover: None,
+            signals: Signals::default(),
         }
     }
 
@@ -190,7 +196,9 @@ mod tests {
         let unfinished =
             SnapshotProgress { upper: Some(KeyBound(vec!["17".to_owned(), "a\"b".to_owned()])), rows: 9, again: true };
         let handover = Some(Handover { xid: 7, lsn: Lsn(990), changes: 2, deleted: false });
-        for progress in [progress(), Progress { snapshot: Some(unfinished), handover, ..progress() }] {
+        let incremental = Incremental { id: "a".to_owned(), rows: 3, ..Incremental::default() };
+        let signals = Signals { next_record: Some(4), snapshots: vec![incremental], paused: true };
+        for progress in [progress(), Progress { snapshot: Some(unfinished), handover, signals, ..progress() }] {
             let bytes = progress.to_offset_value();
             let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
             assert!(json.as_object().unwrap().values().all(|value| !value.is_object() && !value.is_array()));

@@ -126,6 +126,7 @@ impl SnapshotMode {
 
 /// How a table is captured.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Source {
     /// What happens to existing rows; `initial` by convention.
     pub snapshot: SnapshotMode,
@@ -134,6 +135,8 @@ pub struct Source {
     pub keyless_snapshot: bool,
     /// How often an idle table tells PostgreSQL that its log may go, 100 ms to 1 h; 10 s by convention.
     pub heartbeat: Duration,
+    /// Whether signals are taken from topic `{topic.prefix}-signal`; no by convention.
+    pub signals: bool,
     /// Whether a delete is followed by a record without value; yes by convention.
     pub tombstones: bool,
     /// Whether TRUNCATE becomes a record; yes by convention.
@@ -150,6 +153,7 @@ impl Default for Source {
             snapshot: SnapshotMode::Initial,
             keyless_snapshot: false,
             heartbeat: Duration::from_secs(10),
+            signals: false,
             tombstones: true,
             truncates: true,
             batch_rows_max: 2048,
@@ -177,6 +181,13 @@ impl Source {
     #[must_use]
     pub fn with_heartbeat(mut self, heartbeat: Duration) -> Self {
         self.heartbeat = heartbeat;
+        self
+    }
+
+    /// With signals from the topic `{topic.prefix}-signal`.
+    #[must_use]
+    pub fn with_signals(mut self) -> Self {
+        self.signals = true;
         self
     }
 

@@ -7,6 +7,7 @@ use datapipe_core::lsn::{Lsn, Position};
 use datapipe_core::object::ObjectMeta;
 use datapipe_core::port::source::Fingerprint;
 use datapipe_core::progress::{LastChange, Progress};
+use datapipe_core::signal::Signals;
 use proptest::prelude::*;
 
 fn offset_value() -> Vec<u8> {
@@ -24,6 +25,7 @@ fn offset_value() -> Vec<u8> {
         snapshot: None,
         last: LastChange { lsn: Lsn(990), lsn_commit: Lsn(900), xid: 7, time_us: 5 },
         handover: None,
+        signals: Signals::default(),
     };
     progress.to_offset_value()
 }

@@ -13,7 +13,7 @@ use datapipe_core::port::PortError;
 use datapipe_core::port::clock::Clock;
 use datapipe_core::port::connect::ConfigMap;
 use datapipe_core::port::log::{Committed, Record, RecordBatch, Sent, TransactionalLog};
-use datapipe_core::port::source::{ChangeSource, KeyBound, SourceState};
+use datapipe_core::port::source::{ChangeSource, ChunkRequest, KeyBound, SourceState};
 use datapipe_core::transform::Transforms;
 use datapipe_engine::capture::{self, CaptureSettings, Carried};
 use datapipe_engine::gauges::CaptureGauges;
@@ -65,6 +65,12 @@ impl ChangeSource for Busy {
     }
 
     fn confirm(&mut self, _: Lsn) {}
+
+    fn request_chunk(&mut self, _: ChunkRequest) {
+        panic!("nobody signals")
+    }
+
+    fn beat(&mut self) {}
 
     async fn stop(&mut self) -> Result<(), PortError> {
         Ok(())
@@ -123,7 +129,8 @@ fn run(transforms: Transforms) -> (Vec<(Instant, usize)>, Duration) {
             told.cancel();
         });
         let (gauges, mut carried) = (CaptureGauges::default(), Carried::default());
-        capture::run(&mut source, &mut log, &settings, &Zero, &gauges, &mut carried, &stop).await.unwrap();
+        let ports = capture::Ports { source: &mut source, log: &mut log, signals: None };
+        capture::run(ports, &settings, &Zero, &gauges, &mut carried, &stop).await.unwrap();
         let longest = log.commits.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap();
         (log.commits, longest)
     })

@@ -11,8 +11,9 @@ use datapipe_core::lsn::{Lsn, Position};
 use datapipe_core::port::PortError;
 use datapipe_core::port::clock::Clock;
 use datapipe_core::port::log::{Committed, Record, RecordBatch, Sent, TransactionalLog};
-use datapipe_core::port::source::{ChangeSource, KeyBound, SlotState, SourceState};
+use datapipe_core::port::source::{ChangeSource, ChunkRequest, KeyBound, SlotState, SourceState};
 use datapipe_core::progress::{LastChange, Progress};
+use datapipe_core::signal::Signals;
 use datapipe_engine::capture::{self, Carried};
 use datapipe_engine::gauges::CaptureGauges;
 use tokio::time::Instant;
@@ -86,6 +87,12 @@ impl ChangeSource for Idle {
 
     fn confirm(&mut self, _: Lsn) {}
 
+    fn request_chunk(&mut self, _: ChunkRequest) {
+        panic!("nobody signals")
+    }
+
+    fn beat(&mut self) {}
+
     async fn stop(&mut self) -> Result<(), PortError> {
         Ok(())
     }
@@ -107,6 +114,7 @@ impl TransactionalLog for Log {
             snapshot: None,
             last: LastChange { lsn: Lsn(90), lsn_commit: Lsn(90), xid: 6, time_us: 1 },
             handover: None,
+            signals: Signals::default(),
         };
         Ok(Some(progress.to_offset_value().into()))
     }
@@ -134,7 +142,8 @@ async fn shown(answers: bool, at_s: &[u64]) -> Vec<(i64, i64, u64)> {
     let gauges = CaptureGauges::default();
     let (mut source, mut log) = (Idle { begun: wall.0, sent: false }, Log { answers });
     let (settings, stop, mut carried) = (settings(), CancellationToken::new(), Carried::default());
-    let run = capture::run(&mut source, &mut log, &settings, &wall, &gauges, &mut carried, &stop);
+    let ports = capture::Ports { source: &mut source, log: &mut log, signals: None };
+    let run = capture::run(ports, &settings, &wall, &gauges, &mut carried, &stop);
     let look = async {
         let mut shown = Vec::new();
         for second in at_s {

@@ -25,6 +25,7 @@ mod murmur2;
 mod offset_store;
 mod ownership;
 mod producer;
+mod signals;
 mod tail;
 pub mod topics;
 
@@ -37,3 +38,4 @@ pub use murmur2::{murmur2, partition_of};
 pub use offset_store::KafkaOffsetStore;
 pub use ownership::{Generation, Ownership, SESSION_TIMEOUT};
 pub use producer::{ProducerSettings, TransactionalProducer};
+pub use signals::SignalTopic;

@@ -148,6 +148,13 @@ fn settled_bounds(
     }
 }
 
+/// Where a partition ends, as far as it is committed. Blocks.
+pub(crate) fn end(config: &KafkaConfig, topic: &str, partition: i32) -> Result<i64, PortError> {
+    let failed = |error: KafkaError| port_error(format!("looking up the end of topic {topic}"), &error);
+    let consumer = consumer(config, "read_committed").map_err(failed)?;
+    watermarks(consumer.client(), topic, partition).map(|(_, end)| end)
+}
+
 /// The first offset kept and the end, as far as the client's isolation level sees it. A partition that is just being
 /// moved or created is asked again. Blocks.
 pub(crate) fn watermarks<C: ClientContext>(

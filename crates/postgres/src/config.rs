@@ -143,6 +143,10 @@ pub struct SourceSpec {
     pub snapshot_wait: Duration,
     /// The limit for one catalog query.
     pub query_timeout: Duration,
+    /// The signaling table, schema and name: its inserts are signals. The publication must hold it.
+    pub signal_table: Option<(String, String)>,
+    /// A statement that runs with each heartbeat.
+    pub heartbeat_query: Option<String>,
 }
 
 impl SourceSpec {
@@ -163,6 +167,8 @@ impl SourceSpec {
             slot_wait: Duration::from_secs(75),
             snapshot_wait: Duration::from_mins(10),
             query_timeout: Duration::from_secs(30),
+            signal_table: None,
+            heartbeat_query: None,
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use datapipe_core::Lsn;
 use datapipe_core::change::{Action, Cell, Change, Event, OldRow, Relation, Tuple};
+use datapipe_core::signal::Signal;
 use datapipe_core::value::ColumnType;
 
 use crate::error::{Error, ServerError};
@@ -27,6 +28,8 @@ pub(crate) struct Decoder {
 enum Known {
     /// The table; whether an update may leave a part of its key out as unchanged.
     Ours(Arc<Relation>, bool),
+    /// The signaling table.
+    Signals,
     /// Another table of the same publication: its changes are passed over.
     Other,
 }
@@ -71,6 +74,11 @@ impl Decoder {
         self.relations.insert(oid, Known::Ours(relation, key_may_be_left_out));
     }
 
+    /// Rows of this relation are signals: an id, a type and data, in this order.
+    pub(crate) fn announce_signals(&mut self, oid: u32) {
+        self.relations.insert(oid, Known::Signals);
+    }
+
     /// Rows of this relation are none of ours.
     pub(crate) fn pass_over(&mut self, oid: u32) {
         self.relations.insert(oid, Known::Other);
@@ -108,6 +116,9 @@ impl Decoder {
                 events.push(Event::Commit { end });
             }
             Message::Relation(message) => return Ok(Some(message)),
+            Message::Insert { relation, new } if matches!(self.relations.get(&relation), Some(Known::Signals)) => {
+                events.extend(signal(&new).map(Event::Signal));
+            }
             Message::Insert { relation, new } => self.push(lsn, relation, events, |_, _| Action::Insert(new))?,
             Message::Update { relation, old, new } => self.push(lsn, relation, events, |relation, may_lack| {
                 let new = if may_lack { with_key(relation, old.as_ref(), new) } else { new };
@@ -137,10 +148,21 @@ impl Decoder {
                 events.push(Event::Change(Change { lsn, relation: Arc::clone(relation), action }));
                 Ok(())
             }
-            Some(Known::Other) => Ok(()),
+            Some(Known::Other | Known::Signals) => Ok(()),
             None => Err(Error::Protocol(format!("a row of relation {relation}, which was never announced"))),
         }
     }
+}
+
+/// A row of the signaling table; none if it lacks a type.
+fn signal(row: &Tuple) -> Option<Signal> {
+    let text = |cell| match cell {
+        Cell::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
+        Cell::Null | Cell::Unchanged => None,
+    };
+    let mut cells = row.cells().map(text);
+    let (id, kind, data) = (cells.next()?, cells.next()?, cells.next().flatten());
+    Some(Signal { id: id.unwrap_or_default(), kind: kind?, data })
 }
 
 /// A long key that an update leaves alone may be TOASTed, and then stands in the old image only.
@@ -236,6 +258,20 @@ mod tests {
         decoder.announce(9, relation(ColumnType::Text));
         let events = run(&mut decoder, &[begin(10), insert, commit(12)]).unwrap();
         assert!(matches!(&events[1], Event::Change(change) if change.lsn == Lsn(11)), "{events:?}");
+    }
+
+    #[test]
+    fn a_row_of_the_signaling_table_is_a_signal() {
+        let row = [Cell::Text(b"7"), Cell::Text(b"log"), Cell::Null];
+        let expected = Signal { id: "7".to_owned(), kind: "log".to_owned(), data: None };
+        assert_eq!(signal(&Tuple::from_cells(row)), Some(expected));
+        assert_eq!(signal(&Tuple::from_cells([Cell::Text(b"7"), Cell::Null])), None);
+        assert_eq!(signal(&Tuple::from_cells([Cell::Text(b"7")])), None);
+        let insert = data(11, b"I\0\0\0\x09N\0\x02t\0\0\0\x01at\0\0\0\x03log");
+        let mut decoder = Decoder::default();
+        decoder.announce_signals(9);
+        let events = run(&mut decoder, &[begin(10), insert, commit(12)]).unwrap();
+        assert!(matches!(&events[1], Event::Signal(signal) if signal.kind == "log"), "{events:?}");
     }
 
     #[test]

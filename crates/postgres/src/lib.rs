@@ -8,6 +8,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod advice;
+mod beat;
+mod chunk;
 mod config;
 pub mod copy;
 mod decoder;

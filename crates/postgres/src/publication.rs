@@ -48,7 +48,15 @@ impl ObservedPublication {
 
 /// The statement that makes the publication as it should be.
 pub(crate) fn create_statement(spec: &SourceSpec) -> String {
-    format!("CREATE PUBLICATION {} FOR TABLE ONLY {}", ident(&spec.publication), qualified(&spec.schema, &spec.table))
+    format!("CREATE PUBLICATION {} FOR TABLE {}", ident(&spec.publication), published(spec))
+}
+
+/// The tables that it should hold, as SQL names them: the table, and the signaling table if there is one.
+pub(crate) fn published(spec: &SourceSpec) -> String {
+    let ours = [(&spec.schema, &spec.table)];
+    let signals = spec.signal_table.iter().map(|(schema, name)| (schema, name));
+    let tables = ours.into_iter().chain(signals);
+    tables.map(|(schema, name)| format!("ONLY {}", qualified(schema, name))).collect::<Vec<_>>().join(", ")
 }
 
 /// Creates the publication for exactly this table and all operations, unless one of that name exists. Returns true

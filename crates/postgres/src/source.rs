@@ -7,10 +7,13 @@ use bytes::Bytes;
 use datapipe_core::Lsn;
 use datapipe_core::change::{Event, Relation, Tuple};
 use datapipe_core::port::PortError;
-use datapipe_core::port::source::{ChangeSource, Fingerprint, KeyBound, SourceState};
+use datapipe_core::port::source::{ChangeSource, ChunkRequest, Fingerprint, KeyBound, SourceState};
+use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, sleep, timeout_at};
 
 use crate::advice::{UNDEFINED_OBJECT, explain, publication_missing, slot_missing};
+use crate::beat::Beat;
+use crate::chunk::ChunkReader;
 use crate::config::SourceSpec;
 use crate::decoder::{Decoder, Pause};
 use crate::error::{Error, ServerError};
@@ -43,7 +46,14 @@ pub struct PgSource {
     types: Types,
     table_oid: Option<u32>,
     confirmed: Lsn,
+    beat: Beat,
+    /// A session for questions beside the stream, while none is asked.
+    chunks: Option<ChunkReader>,
+    asked: Option<Asked>,
 }
+
+/// A question beside the stream, and the session that answers it.
+type Asked = JoinHandle<Result<(Event, ChunkReader), Error>>;
 
 /// A running stream, and what of it is being decoded.
 struct Streaming {
@@ -67,6 +77,9 @@ impl PgSource {
             types: Types::default(),
             table_oid: None,
             confirmed: Lsn::ZERO,
+            beat: Beat::default(),
+            chunks: None,
+            asked: None,
         }
     }
 
@@ -206,10 +219,22 @@ impl PgSource {
                 return Err(Error::Protocol("no stream was started".to_owned()));
             };
             // Only the wait for the server is cut short: a question to the catalog is always finished.
-            match timeout_at(deadline, streaming.decode(events)).await {
-                Ok(decoded) => decoded?,
-                Err(_) => return Ok(()),
+            tokio::select! {
+                biased;
+                answer = answer(&mut self.asked) => {
+                    let (event, reader) = answer?;
+                    (self.asked, self.chunks) = (None, Some(reader));
+                    if let Event::Chunk(chunk) = &event {
+                        streaming.stream.hurry(chunk.watermark.0);
+                    }
+                    events.push(event);
+                }
+                decoded = timeout_at(deadline, streaming.decode(events)) => match decoded {
+                    Ok(decoded) => decoded?,
+                    Err(_) => return Ok(()),
+                },
             }
+            let Some(streaming) = &mut self.stream else { return Ok(()) };
             match streaming.pause.clone() {
                 Some(Pause::Relation(message)) => self.announce(message).await?,
                 Some(Pause::Notice(notice)) => self.heed(&notice)?,
@@ -231,6 +256,12 @@ impl PgSource {
     }
 
     async fn announce(&mut self, message: RelationMessage) -> Result<(), Error> {
+        if self.spec.signal_table.as_ref() == Some(&(message.schema.clone(), message.name.clone())) {
+            if let Some(streaming) = &mut self.stream {
+                streaming.decoder.announce_signals(message.oid);
+            }
+            return Ok(());
+        }
         let named = message.schema == self.spec.schema && message.name == self.spec.table;
         let relation = if named || Some(message.oid) == self.table_oid {
             self.fetch_types(message.columns.iter().map(|column| column.type_oid).collect()).await?;
@@ -247,6 +278,22 @@ impl PgSource {
             }
         }
         Ok(())
+    }
+}
+
+/// The answer to what is asked; never if nothing is.
+async fn answer(asked: &mut Option<Asked>) -> Result<(Event, ChunkReader), Error> {
+    match asked {
+        Some(asked) => asked.await.unwrap_or_else(|_| Err(Error::Protocol("a question was not finished".to_owned()))),
+        None => std::future::pending().await,
+    }
+}
+
+impl Drop for PgSource {
+    fn drop(&mut self) {
+        if let Some(asked) = self.asked.take() {
+            asked.abort();
+        }
     }
 }
 
@@ -336,7 +383,26 @@ impl ChangeSource for PgSource {
         }
     }
 
+    fn request_chunk(&mut self, request: ChunkRequest) {
+        if let Some(earlier) = self.asked.take() {
+            earlier.abort();
+        }
+        let (reader, spec) = (self.chunks.take(), self.spec.clone());
+        self.asked = Some(tokio::spawn(async move {
+            let reader = match reader {
+                Some(reader) => reader,
+                None => ChunkReader::connect(&spec).await?,
+            };
+            Ok((reader.answer(&request).await?, reader))
+        }));
+    }
+
+    fn beat(&mut self) {
+        self.beat.run(&self.spec);
+    }
+
     async fn stop(&mut self) -> Result<(), PortError> {
+        (self.asked, self.chunks) = (None, None);
         if let Some(streaming) = self.stream.take() {
             streaming.stream.stop().await;
         }

@@ -11,20 +11,31 @@ struct Envelope<'a> {
     before: Option<&'a RawValue>,
     #[serde(borrow, default)]
     after: Option<&'a RawValue>,
-    source: Source,
+    #[serde(borrow)]
+    source: Source<'a>,
     op: &'a str,
 }
 
 #[derive(Deserialize)]
-struct Source {
+struct Source<'a> {
     #[serde(default)]
     lsn: Option<u64>,
+    #[serde(borrow, default)]
+    snapshot: Option<&'a RawValue>,
+}
+
+impl Source<'_> {
+    fn is_incremental(&self) -> bool {
+        self.snapshot.is_some_and(|snapshot| snapshot.get() == r#""incremental""#)
+    }
 }
 
 /// What happened to a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
     Read,
+    /// The row as an incremental snapshot has read it: whatever was said of it before, this holds.
+    Reread,
     Create,
     Update,
     /// An update that may lack values which it left alone.
@@ -36,6 +47,7 @@ impl Op {
     pub(crate) const fn letter(self) -> u8 {
         match self {
             Self::Read => b'r',
+            Self::Reread => b'i',
             Self::Create => b'c',
             Self::Update => b'u',
             Self::PartialUpdate => b'p',
@@ -46,6 +58,7 @@ impl Op {
     pub(crate) const fn of(letter: u8) -> Option<Self> {
         match letter {
             b'r' => Some(Self::Read),
+            b'i' => Some(Self::Reread),
             b'c' => Some(Self::Create),
             b'u' => Some(Self::Update),
             b'p' => Some(Self::PartialUpdate),
@@ -73,6 +86,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<Event<'_>, String> {
     let (op, image, name) = match envelope.op {
         "t" => return Ok(Event::Truncate { lsn }),
         "m" => return Ok(Event::Other),
+        "r" if envelope.source.is_incremental() => (Op::Reread, envelope.after, "after"),
         "r" => (Op::Read, envelope.after, "after"),
         "c" => (Op::Create, envelope.after, "after"),
         "u" => (Op::Update, envelope.after, "after"),
@@ -99,6 +113,8 @@ mod tests {
         assert_eq!(parse(line), Ok(Event::Row { op: Op::Create, lsn: 7, image: r#"{"id":1}"# }));
         let line = br#"{"before":{"id":1},"after":null,"source":{"lsn":8},"op":"d"}"#;
         assert_eq!(parse(line), Ok(Event::Row { op: Op::Delete, lsn: 8, image: r#"{"id":1}"# }));
+        let line = br#"{"before":null,"after":{"id":1},"source":{"snapshot":"incremental","lsn":null},"op":"r"}"#;
+        assert_eq!(parse(line), Ok(Event::Row { op: Op::Reread, lsn: 0, image: r#"{"id":1}"# }));
         assert_eq!(parse(br#"{"source":{"lsn":9},"op":"t"}"#), Ok(Event::Truncate { lsn: 9 }));
         assert!(parse(br#"{"before":null,"after":null,"source":{},"op":"u"}"#).unwrap_err().contains("`after`"));
         assert!(parse(br#"{"source":{},"op":"x"}"#).unwrap_err().contains("unknown"));

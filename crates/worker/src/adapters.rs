@@ -7,6 +7,7 @@ use datapipe_core::connector::{ConfigProblem, SinkConfig, SourceConfig};
 use datapipe_core::port::PortError;
 use datapipe_core::port::connect::{ConnectStore, OffsetStore};
 use datapipe_core::port::log::{DeadLetterQueue, LogReader, TransactionalLog};
+use datapipe_core::port::signal::SignalChannel;
 use datapipe_core::port::source::ChangeSource;
 use datapipe_core::port::store::ObjectStore;
 
@@ -56,6 +57,9 @@ pub trait Adapters: Send + Sync {
 
     /// The table behind its slot.
     async fn source(&self, config: &SourceConfig) -> Result<Box<dyn ChangeSource>, PortError>;
+
+    /// The signaling topic, if the source takes signals from one.
+    async fn signals(&self, config: &SourceConfig) -> Result<Option<Box<dyn SignalChannel>>, PortError>;
 
     /// The log's writing side, with progress under `offsets_key` in `offsets_topic`.
     async fn transactional_log(

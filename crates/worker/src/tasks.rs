@@ -11,6 +11,7 @@ use datapipe_core::connector::{DEBEZIUM_VERSION, SinkConfig, SourceConfig};
 use datapipe_core::envelope::EnvelopeSettings;
 use datapipe_core::object::CutLimits;
 use datapipe_core::port::clock::Clock;
+use datapipe_core::port::signal::SignalChannel;
 use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_core::progress::offset_key;
 use datapipe_engine::capture::{self, CaptureSettings, Carried};
@@ -163,7 +164,10 @@ pub(crate) async fn run_source(
             let id = worker.transactional_id(&config.name);
             let (topic, key) = (&settings.offsets_topic, &settings.offsets_key);
             let mut log = adapters.transactional_log(config, &id, topic, key).await?;
-            capture::run(source.as_mut(), log.as_mut(), settings, clock, gauges, &mut carried, stop).await
+            let mut signals = adapters.signals(config).await?;
+            let signals = signals.as_mut().map(|channel| channel.as_mut() as &mut dyn SignalChannel);
+            let ports = capture::Ports { source: source.as_mut(), log: log.as_mut(), signals };
+            capture::run(ports, settings, clock, gauges, &mut carried, stop).await
         }
     };
     task.supervise(clock, stop, attempt).await;
@@ -191,6 +195,9 @@ pub fn capture_settings(config: &SourceConfig, offsets_topic: &str) -> CaptureSe
         snapshot: config.snapshot,
         keyless_snapshot: config.keyless_snapshot,
         heartbeat: config.heartbeat,
+        heartbeat_topic: config.heartbeat_topic.clone(),
+        signal_poll: config.signals.poll,
+        chunk_rows: config.signals.chunk_rows,
         transaction_age_max: TRANSACTION_AGE_MAX,
         transaction_bytes_max: TRANSACTION_BYTES_MAX,
         transaction_records_max: 50_000,

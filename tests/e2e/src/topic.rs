@@ -13,6 +13,8 @@ use datapipe_core::progress::Progress;
 use datapipe_kafka::{ReaderSettings, TopicReader};
 use datapipe_s3::S3Store;
 use flate2::read::MultiGzDecoder;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use tokio::time::sleep;
 
 use crate::servers::Servers;
@@ -69,6 +71,14 @@ pub async fn progress(servers: &Servers, names: &Names) -> Result<Option<Progres
         read(&mut reader, partition, see).await?;
     }
     Ok(last.as_deref().map(Progress::from_offset_value).transpose()?)
+}
+
+/// Writes a record.
+pub async fn produce(bootstrap: &str, topic: &str, key: &str, value: &str) -> Result<()> {
+    let producer: FutureProducer = ClientConfig::new().set("bootstrap.servers", bootstrap).create()?;
+    let record = FutureRecord::to(topic).key(key).payload(value);
+    producer.send(record, Duration::from_secs(60)).await.map_err(|(error, _)| error)?;
+    Ok(())
 }
 
 /// Hands on the records of a partition up to its end, as a read-committed consumer sees them.

@@ -91,6 +91,9 @@ async fn running_config(pipeline: &PipelinePlan, kafka: &KafkaConfig) -> Result<
             .hint("name \"source\" among its connectors")
     })?;
     config.snapshot = SnapshotMode::NoData;
+    // Signals are for the worker, and it writes the heartbeats.
+    config.signals.table = None;
+    config.heartbeat_topic = None;
     Ok(config)
 }
 
@@ -110,7 +113,8 @@ async fn capture(
         tokio::time::sleep(span).await;
         timer.cancel();
     });
-    let run = capture::run(&mut source, &mut log, &settings, &SystemClock, &gauges, &mut carried, &until).await;
+    let ports = capture::Ports { source: &mut source, log: &mut log, signals: None };
+    let run = capture::run(ports, &settings, &SystemClock, &gauges, &mut carried, &until).await;
     timing.abort();
     run
 }

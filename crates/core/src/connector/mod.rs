@@ -13,6 +13,7 @@ mod offsets;
 mod problem;
 mod reader;
 mod shown;
+mod signals;
 mod sink;
 mod sink_output;
 mod source;
@@ -24,6 +25,7 @@ pub use keys::{DEBEZIUM_VERSION, Plugin};
 pub use offsets::{sink_offset, source_offset_problem};
 pub use problem::ConfigProblem;
 pub use shown::{MASK, Shown, masked, shown};
+pub use signals::SignalConfig;
 pub use sink::SinkConfig;
 pub use source::SourceConfig;
 

@@ -146,6 +146,7 @@ mod tests {
     use crate::lsn::{Lsn, Position};
     use crate::port::source::Fingerprint;
     use crate::progress::LastChange;
+    use crate::signal::Signals;
 
     fn map(value: &Value) -> JsonMap {
         value.as_object().unwrap().clone()
@@ -178,6 +179,7 @@ mod tests {
             snapshot: None,
             last: LastChange { lsn: Lsn(990), lsn_commit: Lsn(900), xid: 7, time_us: 5 },
             handover: None,
+            signals: Signals::default(),
         };
         let mut ours: Value = serde_json::from_slice(&progress.to_offset_value()).unwrap();
         assert_eq!(source(&cdc, &ours), None);

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::keys::POSTGRES_SOURCE;
 use super::reader::Reader;
+use super::signals::SignalConfig;
 use super::tables::table;
 use super::{ConfigProblem, ConfigSecret};
 use crate::envelope::Columns;
@@ -55,6 +56,13 @@ pub struct SourceConfig {
     pub truncates: bool,
     /// `heartbeat.interval.ms`, 100 ms to 1 h; without it, or with 0, 10 s.
     pub heartbeat: Duration,
+    /// Where heartbeat records go, `{topic.heartbeat.prefix}.{topic.prefix}`; none without `heartbeat.interval.ms`, as in
+    /// Debezium.
+    pub heartbeat_topic: Option<String>,
+    /// `heartbeat.action.query`: a statement that runs with each of them.
+    pub heartbeat_query: Option<String>,
+    /// Where signals come from.
+    pub signals: SignalConfig,
     /// `max.batch.size`: the most rows handed on at once.
     pub batch_rows_max: u32,
     /// `max.queue.size.in.bytes`: the most bytes that wait for Kafka, 1 MiB to 1 GiB; without it, or with 0, 16 MiB.
@@ -90,6 +98,8 @@ impl SourceConfig {
         let (schema, table) = table(&mut reader);
         // The default of Debezium is no heartbeat at all, and then an idle table's log is never released.
         let heartbeat_ms = reader.number_or_zero("heartbeat.interval.ms", 10_000, 100..=3_600_000, "milliseconds");
+        let beats = reader.optional("heartbeat.interval.ms").is_some_and(|text| text != "0");
+        let heartbeat_prefix = heartbeat_prefix(&mut reader);
         let topic_prefix = reader.required("topic.prefix", "cdc");
         let config = Self {
             name: reader.required("name", "postgres-cdc-users-connector").to_owned(),
@@ -108,6 +118,9 @@ impl SourceConfig {
             tombstones: reader.boolean("tombstones.on.delete", true),
             truncates: reader.choice("skipped.operations") == "none",
             heartbeat: Duration::from_millis(heartbeat_ms),
+            heartbeat_topic: beats.then(|| format!("{heartbeat_prefix}.{topic_prefix}")),
+            heartbeat_query: reader.optional("heartbeat.action.query").filter(|_| beats).map(str::to_owned),
+            signals: SignalConfig::read(&mut reader, topic_prefix),
             batch_rows_max: reader.number("max.batch.size", 2048, 1..=1_000_000, "rows"),
             queue_bytes_max: reader.number_or_zero("max.queue.size.in.bytes", 16 << 20, 1 << 20..=1 << 30, "bytes"),
             dead_letter_topic: reader.optional("datapipe.errors.deadletterqueue.topic.name").map(str::to_owned),
@@ -126,7 +139,8 @@ impl SourceConfig {
             let why = "is true, and the schemas of masked columns and of transactions are not served";
             reader.problem(SCHEMAS, why, "leave column.mask.*, column.truncate.* and provide.transaction.metadata out");
         }
-        let own = map.keys().filter(|key| Transforms::reads(key) || Columns::reads(key)).cloned().collect();
+        let reads = |key: &&String| Transforms::reads(key) || Columns::reads(key) || SignalConfig::reads(key);
+        let own = map.keys().filter(reads).cloned().collect();
         let ignored = reader.finish(&own)?;
         Ok(Self { ignored, ..config })
     }
@@ -136,8 +150,6 @@ impl SourceConfig {
     pub fn to_map(&self) -> ConfigMap {
         let millis = |duration: Duration| duration.as_millis().to_string();
         let mut map: ConfigMap = FIXED.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let heartbeat_query = format!("SELECT pg_logical_emit_message(false, 'datapipe', '{}')", self.slot);
-        let heartbeat_prefix = format!("__debezium-heartbeat-{}", crate::convention::slug(&self.table));
         let values = [
             ("name", self.name.clone()),
             ("database.hostname", self.host.clone()),
@@ -151,9 +163,10 @@ impl SourceConfig {
             ("snapshot.mode", self.snapshot.name().to_owned()),
             ("tombstones.on.delete", self.tombstones.to_string()),
             ("skipped.operations", if self.truncates { "none" } else { "t" }.to_owned()),
-            ("heartbeat.interval.ms", millis(self.heartbeat)),
-            ("heartbeat.action.query", heartbeat_query),
-            ("topic.heartbeat.prefix", heartbeat_prefix),
+            (
+                "heartbeat.interval.ms",
+                self.heartbeat_topic.as_ref().map_or_else(|| "0".to_owned(), |_| millis(self.heartbeat)),
+            ),
             ("max.batch.size", self.batch_rows_max.to_string()),
             ("max.queue.size", (u64::from(self.batch_rows_max) * 4).to_string()),
             ("max.queue.size.in.bytes", self.queue_bytes_max.to_string()),
@@ -171,11 +184,16 @@ impl SourceConfig {
         let other = modes.into_iter().filter(|(_, mode, default)| mode != default);
         map.extend(other.map(|(key, mode, _)| (key.to_owned(), mode.to_owned())));
         map.extend(self.transaction_topic.iter().map(|_| (TRANSACTIONS.to_owned(), "true".to_owned())));
+        let prefix =
+            self.heartbeat_topic.as_ref().and_then(|topic| topic.strip_suffix(&format!(".{}", self.topic_prefix)));
+        map.extend(prefix.map(|prefix| (HEARTBEAT_PREFIX.to_owned(), prefix.to_owned())));
+        self.signals.to_map(&mut map);
         map.extend(self.columns.keys().clone());
         map.extend(self.transforms.keys().clone());
         let optional = [
             ("database.password", self.password.as_ref().map(ConfigSecret::to_text)),
             ("datapipe.errors.deadletterqueue.topic.name", self.dead_letter_topic.clone()),
+            ("heartbeat.action.query", self.heartbeat_query.clone()),
         ];
         map.extend(self.keyless_snapshot.then(|| (KEYLESS.to_owned(), "true".to_owned())));
         map.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
@@ -203,6 +221,13 @@ const FIXED: &[(&str, &str)] = &[
     // for ever for one that is not there.
     ("message.prefix.exclude.list", ".*"),
 ];
+
+const HEARTBEAT_PREFIX: &str = "topic.heartbeat.prefix";
+
+fn heartbeat_prefix(reader: &mut Reader<'_>) -> String {
+    let older = reader.optional("heartbeat.topics.prefix");
+    reader.optional(HEARTBEAT_PREFIX).or(older).unwrap_or("__debezium-heartbeat").to_owned()
+}
 
 fn snapshot_mode(reader: &mut Reader<'_>) -> SnapshotMode {
     let name = reader.choice("snapshot.mode");

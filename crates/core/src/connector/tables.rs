@@ -64,7 +64,7 @@ fn shown(tables: &[(String, String)]) -> String {
 }
 
 /// The table that a pattern names, if it names one: words and a dot, which may be escaped or stand in brackets.
-fn plain(pattern: &str) -> Option<(String, String)> {
+pub(super) fn plain(pattern: &str) -> Option<(String, String)> {
     let pattern = pattern.strip_prefix('^').unwrap_or(pattern);
     let pattern = pattern.strip_suffix('$').unwrap_or(pattern);
     let plain = pattern.replace("\\.", ".").replace("[.]", ".");

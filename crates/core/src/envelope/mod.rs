@@ -13,6 +13,7 @@
 
 mod columns;
 mod headers;
+pub mod heartbeat;
 mod layout;
 mod schema;
 mod source;
@@ -83,6 +84,12 @@ pub enum SnapshotMarker {
     LastInTable,
     /// The last row, also if it is the only one.
     Last,
+    /// A row of an incremental snapshot. Its point is the last change that the capture saw, and only `source.sequence`
+    /// tells it.
+    Incremental {
+        /// The end of the last complete transaction; [`Lsn::ZERO`] before the first.
+        last_commit: Lsn,
+    },
 }
 
 /// A row that has no form in the log.

@@ -80,15 +80,19 @@ impl Source {
         now_us: i64,
         out: &mut Vec<u8>,
     ) {
-        let (time_us, xid) = self.snapshot.unwrap_or((now_us, None));
+        let ((time_us, xid), last_commit) = match marker {
+            SnapshotMarker::Incremental { last_commit } => ((now_us, None), last_commit),
+            _ => (self.snapshot.unwrap_or((now_us, None)), Lsn::ZERO),
+        };
         let marker: &[u8] = match marker {
             SnapshotMarker::First => b"\"first\"",
             SnapshotMarker::FirstInTable => b"\"first_in_data_collection\"",
             SnapshotMarker::True => b"\"true\"",
             SnapshotMarker::LastInTable => b"\"last_in_data_collection\"",
             SnapshotMarker::Last => b"\"last\"",
+            SnapshotMarker::Incremental { .. } => INCREMENTAL,
         };
-        let place = Place { time_us, marker, last_commit: Lsn::ZERO, lsn, xid, order: None, op: b'r' };
+        let place = Place { time_us, marker, last_commit, lsn, xid, order: None, op: b'r' };
         self.write(table, &place, now_us, out);
     }
 
@@ -122,7 +126,11 @@ impl Source {
             None => out.extend_from_slice(b"null"),
         }
         out.extend_from_slice(b",\"lsn\":");
-        out.extend_from_within(lsn);
+        if place.marker == INCREMENTAL {
+            out.extend_from_slice(b"null");
+        } else {
+            out.extend_from_within(lsn);
+        }
         out.extend_from_slice(b",\"xmin\":null,\"origin\":null,\"origin_lsn\":null},\"transaction\":");
         match (place.order, place.xid) {
             (Some(order), Some(xid)) => write_block(xid, place.lsn, order, out),
@@ -140,6 +148,8 @@ impl Source {
         out.push(b'}');
     }
 }
+
+const INCREMENTAL: &[u8] = b"\"incremental\"";
 
 /// Java's longs are signed; a position beyond them does not exist in practice.
 fn write_lsn(lsn: Lsn, out: &mut Vec<u8>) {

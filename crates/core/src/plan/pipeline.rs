@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::bounds::Bounds;
 use super::{PostgresPlan, Problem, S3Plan};
-use crate::connector::{ConfigSecret, SinkConfig, SourceConfig};
+use crate::connector::{ConfigSecret, SignalConfig, SinkConfig, SourceConfig};
 use crate::convention::Names;
 use crate::envelope::Columns;
 use crate::layout::Layout;
@@ -130,7 +130,7 @@ pub(super) fn plan(
         [Role::Source, Role::Sink].into_iter().filter(|role| roles.contains(role)).map(connector).collect();
     Some(PipelinePlan {
         publication: publication(&names, &table.schema),
-        topics: topics(&names, &topic, worker.kind, prefix),
+        topics: topics(&names, &topic, worker.kind, prefix, source.signals),
         connectors,
         schema: table.schema.clone(),
         key: table.key.clone(),
@@ -144,6 +144,7 @@ pub(super) fn override_source(mut source: Source, settings: &SourceSettings) -> 
     source.snapshot = settings.snapshot.unwrap_or(source.snapshot);
     source.heartbeat = settings.heartbeat.map_or(source.heartbeat, |span| span.0);
     source.tombstones = settings.tombstones.unwrap_or(source.tombstones);
+    source.signals = settings.signals.unwrap_or(source.signals);
     source.truncates = settings.truncates.unwrap_or(source.truncates);
     source.keyless_snapshot = settings.keyless_snapshot.unwrap_or(source.keyless_snapshot);
     source.batch_rows_max = settings.batch_rows.unwrap_or(source.batch_rows_max);
@@ -195,10 +196,16 @@ fn publication(names: &Names, schema: &str) -> PublicationPlan {
     }
 }
 
+/// One for all tables of a prefix, as Debezium names it.
+fn signal_topic(prefix: &str) -> String {
+    format!("{prefix}-signal")
+}
+
 /// The data topic must be deleted from by age only: compaction would break replay.
-fn topics(names: &Names, topic: &Topic, kind: WorkerKind, prefix: &str) -> Vec<TopicPlan> {
+fn topics(names: &Names, topic: &Topic, kind: WorkerKind, prefix: &str, signals: bool) -> Vec<TopicPlan> {
     const DEAD_LETTERS_KEPT: Duration = Duration::from_secs(30 * 86_400);
     const HEARTBEATS_KEPT: Duration = Duration::from_secs(86_400);
+    const SIGNALS_KEPT: Duration = Duration::from_secs(7 * 86_400);
     let config =
         |pairs: &[(&str, String)]| pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     let compacted = |name: &String| TopicPlan {
@@ -222,14 +229,14 @@ fn topics(names: &Names, topic: &Topic, kind: WorkerKind, prefix: &str) -> Vec<T
         let sink = names.of_hybrid_sink();
         topics.extend([&sink.configs_topic, &sink.offsets_topic, &sink.status_topic].map(compacted));
     }
-    if kind != WorkerKind::Native {
-        topics.push(kept(format!("{}.{prefix}", names.heartbeat_prefix), 1, HEARTBEATS_KEPT));
-    }
+    topics.push(kept(format!("{}.{prefix}", names.heartbeat_prefix), 1, HEARTBEATS_KEPT));
+    topics.extend(signals.then(|| kept(signal_topic(prefix), 1, SIGNALS_KEPT)));
     topics
 }
 
 fn source_connector(place: &Place<'_>, names: &Names, table: &Table, source: &Source) -> ConnectorPlan {
     let postgres = place.postgres;
+    let prefix = place.settings.topic.prefix.clone().unwrap_or_else(|| "cdc".to_owned());
     let config = SourceConfig {
         name: names.source_connector.clone(),
         host: postgres.host.clone(),
@@ -237,7 +244,7 @@ fn source_connector(place: &Place<'_>, names: &Names, table: &Table, source: &So
         database: postgres.database.clone(),
         user: postgres.user.clone(),
         password: postgres.password.clone().map(ConfigSecret::Reference),
-        topic_prefix: place.settings.topic.prefix.clone().unwrap_or_else(|| "cdc".to_owned()),
+        topic_prefix: prefix.clone(),
         schema: table.schema.clone(),
         table: table.name.clone(),
         slot: names.slot.clone(),
@@ -247,6 +254,15 @@ fn source_connector(place: &Place<'_>, names: &Names, table: &Table, source: &So
         tombstones: source.tombstones,
         truncates: source.truncates,
         heartbeat: source.heartbeat,
+        heartbeat_topic: Some(format!("{}.{prefix}", names.heartbeat_prefix)),
+        heartbeat_query: Some(format!("SELECT pg_logical_emit_message(false, 'datapipe', '{}')", names.slot)),
+        signals: SignalConfig {
+            table: None,
+            topic: source.signals.then(|| signal_topic(&prefix)),
+            bootstrap: place.settings.kafka.bootstrap.clone().filter(|_| source.signals),
+            poll: Duration::from_secs(5),
+            chunk_rows: 1024,
+        },
         batch_rows_max: source.batch_rows_max,
         queue_bytes_max: source.queue_bytes_max,
         dead_letter_topic: Some(names.dead_letter_topic.clone()),

@@ -8,6 +8,7 @@ pub mod connect;
 mod error;
 pub mod log;
 pub mod rows;
+pub mod signal;
 pub mod source;
 pub mod store;
 

@@ -105,6 +105,8 @@ pub struct SourceSettings {
     pub keyless_snapshot: Option<bool>,
     /// How often an idle table releases PostgreSQL's log, 100 ms to 1 h.
     pub heartbeat: Option<Span>,
+    /// Whether signals are taken from topic `{topic.prefix}-signal`.
+    pub signals: Option<bool>,
     /// Whether a delete is followed by a record without value.
     pub tombstones: Option<bool>,
     /// Whether TRUNCATE becomes a record.

@@ -4,7 +4,8 @@ use datapipe_core::change::Begin;
 use datapipe_core::envelope::TransactionInfo;
 use datapipe_core::lsn::{Lsn, Position};
 use datapipe_core::port::{ErrorKind, PortError};
-use datapipe_core::progress::{Handover, Progress};
+use datapipe_core::progress::{Handover, Progress, SnapshotProgress};
+use datapipe_core::signal::{Ask, Signal, Signals};
 
 /// Follows the events of one stream from a stored progress on.
 #[derive(Clone, Debug)]
@@ -13,6 +14,9 @@ pub(super) struct Cursor {
     open: Option<Open>,
     idle: Option<Idle>,
     unsaved: bool,
+    /// Signals of the open transaction. They hold once it has ended, so that a transaction that is sent again gives
+    /// them once.
+    signals: Vec<Signal>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +32,9 @@ pub(super) struct Idle {
     pub(super) urgent: bool,
 }
 
+/// More signals of one transaction than this are passed over.
+const SIGNALS_MAX: usize = 64;
+
 /// What of a change is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
@@ -41,7 +48,7 @@ pub(super) enum Next {
 
 impl Cursor {
     pub(super) fn new(progress: Progress) -> Self {
-        Self { progress, open: None, idle: None, unsaved: false }
+        Self { progress, open: None, idle: None, unsaved: false, signals: Vec::new() }
     }
 
     pub(super) fn progress(&self) -> &Progress {
@@ -106,8 +113,56 @@ impl Cursor {
             self.progress.handover = None;
             self.advance(end);
             self.progress.last.lsn_commit = end;
+        } else {
+            self.signals.clear();
         }
         Ok(())
+    }
+
+    pub(super) fn signal(&mut self, signal: &Signal) {
+        if self.signals.len() < SIGNALS_MAX {
+            self.signals.push(signal.clone());
+        }
+    }
+
+    /// The signals of the transaction that has just ended.
+    pub(super) fn take_signals(&mut self) -> Vec<Signal> {
+        std::mem::take(&mut self.signals)
+    }
+
+    pub(super) fn in_transaction(&self) -> bool {
+        self.open.is_some()
+    }
+
+    pub(super) fn signals(&self) -> &Signals {
+        &self.progress.signals
+    }
+
+    /// What is asked for changes, or how far it is done.
+    pub(super) fn signals_mut(&mut self) -> &mut Signals {
+        self.unsaved = true;
+        &mut self.progress.signals
+    }
+
+    /// Follows a signal to the source of `table`.
+    pub(super) fn follow(&mut self, signal: &Signal, table: &str) {
+        let accepted = signal.ask(table).and_then(|ask| {
+            match &ask {
+                Ask::Log(message) => tracing::info!(id = signal.id, "signal log: {message}"),
+                ask => tracing::info!(id = signal.id, ?ask, "signal"),
+            }
+            self.signals_mut().accept(&signal.id, ask)
+        });
+        match accepted {
+            Ok(true) => self.progress.snapshot = Some(SnapshotProgress { again: true, ..SnapshotProgress::default() }),
+            Ok(false) => {}
+            Err(error) => tracing::warn!("{error}"),
+        }
+    }
+
+    /// True if a signal asked for all rows, and the stream is to end for it.
+    pub(super) fn rereads(&self) -> bool {
+        self.progress.snapshot.is_some() && self.open.is_none()
     }
 
     pub(super) fn keepalive(&mut self, position: Lsn, urgent: bool) {
@@ -183,6 +238,7 @@ mod tests {
             snapshot: None,
             last: LastChange::default(),
             handover: None,
+            signals: Signals::default(),
         }
     }
 

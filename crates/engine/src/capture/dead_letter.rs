@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use datapipe_core::change::{Action, Cell, Change, OldRow, Relation, Tuple};
-use datapipe_core::envelope::{Columns, Encoder, RowError};
+use datapipe_core::envelope::{Columns, Encoder, RowError, SnapshotMarker};
 use datapipe_core::lsn::{Lsn, Position};
 use datapipe_core::port::log::{Header, Record};
 use datapipe_core::port::{ErrorKind, PortError};
@@ -37,10 +37,10 @@ impl Output<'_> {
         &mut self,
         relation: &Arc<Relation>,
         row: &Tuple,
-        point: Lsn,
+        (marker, point): (SnapshotMarker, Lsn),
         error: &RowError,
     ) -> Result<(), PortError> {
-        let place = json!({ "snapshot_lsn": point.to_string() });
+        let place = snapshot_place(marker, point);
         self.letter(relation, place, &error.to_string(), cells(self.columns(), relation, row), None).await
     }
 
@@ -64,9 +64,9 @@ impl Output<'_> {
         encoder: &mut Encoder,
         relation: &Arc<Relation>,
         row: &Tuple,
-        point: Lsn,
+        (marker, point): (SnapshotMarker, Lsn),
     ) -> Result<(), PortError> {
-        let place = json!({ "snapshot_lsn": point.to_string() });
+        let place = snapshot_place(marker, point);
         let key = key_bytes(encoder, relation, row);
         self.letter(relation, place, "the record is too large for the topic", json!({ "bytes": row.size() }), key).await
     }
@@ -97,6 +97,12 @@ impl Output<'_> {
         self.count_dead_letter();
         self.settle().await
     }
+}
+
+/// Where a row was read: at a snapshot's point, or, in an incremental one, behind the last change before it.
+fn snapshot_place(marker: SnapshotMarker, point: Lsn) -> Value {
+    let name = if matches!(marker, SnapshotMarker::Incremental { .. }) { "incremental_lsn" } else { "snapshot_lsn" };
+    json!({ name: point.to_string() })
 }
 
 fn key_bytes(encoder: &mut Encoder, relation: &Arc<Relation>, row: &Tuple) -> Option<Vec<u8>> {

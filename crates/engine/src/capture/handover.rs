@@ -9,6 +9,7 @@ use datapipe_core::port::log::{RecordBatch, TransactionalLog};
 use datapipe_core::port::source::SourceState;
 use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_core::progress::{ForeignOffset, Handover, LastChange, Progress, ProgressError, SnapshotProgress};
+use datapipe_core::signal::Signals;
 use serde::Deserialize;
 
 use super::CaptureSettings;
@@ -58,6 +59,7 @@ async fn take_over(
             time_us: offset.time_us,
         },
         handover: None,
+        signals: Signals::default(),
     };
     if offset.in_snapshot {
         // Debezium would begin it anew as well. Everything since the slot's beginning is sent first, so that what was

@@ -7,10 +7,13 @@
 mod cursor;
 mod dead_letter;
 mod handover;
+mod incremental;
 mod output;
 mod recover;
+mod signals;
 mod snapshot;
 mod stream;
+mod window;
 
 use std::time::Duration;
 
@@ -21,6 +24,7 @@ use datapipe_core::key;
 use datapipe_core::lsn::Position;
 use datapipe_core::port::clock::Clock;
 use datapipe_core::port::log::TransactionalLog;
+use datapipe_core::port::signal::SignalChannel;
 use datapipe_core::port::source::ChangeSource;
 use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_core::progress::Progress;
@@ -30,8 +34,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::cursor::{Cursor, Next};
+use self::incremental::Pursuit;
 use self::output::{Diverted, Output};
 pub use self::recover::{Start, decide};
+use self::signals::Channel;
 use crate::gauges::CaptureGauges;
 
 /// What a capture needs to know.
@@ -55,6 +61,12 @@ pub struct CaptureSettings {
     pub keyless_snapshot: bool,
     /// The longest time between two commits of progress on an idle table.
     pub heartbeat: Duration,
+    /// The topic of heartbeat records; none if nobody waits for any.
+    pub heartbeat_topic: Option<String>,
+    /// How often the signaling topic is looked at.
+    pub signal_poll: Duration,
+    /// The most rows of an incremental snapshot that are read at once.
+    pub chunk_rows: u32,
     /// The longest time that a log transaction stays open while the source gives nothing more. It must be well below
     /// the time after which the log aborts a transaction.
     pub transaction_age_max: Duration,
@@ -84,10 +96,19 @@ impl Carried {
     }
 }
 
+/// What a capture works on.
+pub struct Ports<'a> {
+    /// Where changes come from.
+    pub source: &'a mut dyn ChangeSource,
+    /// Where they go.
+    pub log: &'a mut dyn TransactionalLog,
+    /// Where signals come from that do not come with the changes.
+    pub signals: Option<&'a mut dyn SignalChannel>,
+}
+
 /// Runs until told to stop, or until something fails.
 pub async fn run(
-    source: &mut dyn ChangeSource,
-    log: &mut dyn TransactionalLog,
+    Ports { source, log, signals }: Ports<'_>,
     settings: &CaptureSettings,
     clock: &dyn Clock,
     gauges: &CaptureGauges,
@@ -115,7 +136,21 @@ pub async fn run(
     let encoder = Encoder::new(settings.envelope.clone()).without_null_defaults();
     let output = Output::new(log, settings, diverted);
     let writer = Writer { output, settings, clock, gauges, committed_at: Instant::now() };
-    let mut capture = Capture { source, writer, encoder, settings, clock, gauges, stop, snapshot_begun };
+    let channel = signals.map(|channel| Channel { channel, due_at: Instant::now() });
+    let mut capture = Capture {
+        source,
+        writer,
+        encoder,
+        settings,
+        clock,
+        gauges,
+        stop,
+        snapshot_begun,
+        channel,
+        pursuit: Pursuit::default(),
+        beat_at: Instant::now(),
+        table: format!("{}.{}", state.relation.schema, state.relation.name),
+    };
     capture.run(start, &state).await
 }
 
@@ -168,6 +203,11 @@ struct Capture<'a> {
     gauges: &'a CaptureGauges,
     stop: &'a CancellationToken,
     snapshot_begun: &'a mut bool,
+    channel: Option<Channel<'a>>,
+    pursuit: Pursuit,
+    beat_at: Instant,
+    /// As `schema.table`.
+    table: String,
 }
 
 impl Capture<'_> {

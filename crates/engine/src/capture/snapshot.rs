@@ -15,6 +15,7 @@ use datapipe_core::lsn::{Lsn, Position};
 use datapipe_core::port::source::{ChangeSource, KeyBound, SourceState};
 use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_core::progress::{LastChange, Progress, SnapshotProgress};
+use datapipe_core::signal::Signals;
 use datapipe_core::table::SnapshotMode;
 use tokio::time::{Duration, Instant};
 
@@ -33,11 +34,17 @@ impl Capture<'_> {
             Start::ResumeSnapshot(progress) => self.resume(progress, state).await?,
             Start::Again(progress) => self.begin_again(progress, state).await?,
         };
-        match progress {
-            Some(progress) if self.settings.snapshot == SnapshotMode::InitialOnly => self.rest(&progress).await,
-            Some(progress) => self.stream(progress).await,
-            None => Ok(()),
+        let Some(mut progress) = progress else { return Ok(()) };
+        if self.settings.snapshot == SnapshotMode::InitialOnly {
+            return self.rest(&progress).await;
         }
+        while let Some(signalled) = self.stream(progress).await? {
+            match self.begin_again(signalled, state).await? {
+                Some(read) => progress = read,
+                None => break,
+            }
+        }
+        Ok(())
     }
 
     async fn open_snapshot(&mut self) -> Result<Lsn, PortError> {
@@ -68,6 +75,7 @@ impl Capture<'_> {
             snapshot: reads_rows.then(|| SnapshotProgress { again, ..SnapshotProgress::default() }),
             last: LastChange { lsn: boundary, lsn_commit: Lsn::ZERO, xid: 0, time_us: self.clock.now_us() },
             handover: None,
+            signals: Signals::default(),
         };
         self.commit(&progress).await?;
         *self.snapshot_begun = true;
@@ -196,8 +204,14 @@ impl Capture<'_> {
                     self.send(part, change, cursor, position).await?;
                 }
             }
-            Event::Commit { end } => cursor.commit(*end)?,
+            Event::Commit { end } => {
+                cursor.commit(*end)?;
+                self.follow_signals(cursor);
+            }
             Event::Keepalive { position, .. } => return Ok(*position >= boundary),
+            Event::Signal(signal) => cursor.signal(signal),
+            // Nothing is asked for before the stream.
+            Event::Bounds(_) | Event::Chunk(_) | Event::Refused(_) => {}
         }
         Ok(false)
     }
@@ -268,7 +282,7 @@ impl Capture<'_> {
         }
     }
 
-    async fn send_row(
+    pub(super) async fn send_row(
         &mut self,
         relation: &Arc<Relation>,
         row: &Tuple,
@@ -279,12 +293,12 @@ impl Capture<'_> {
         self.gauges.snapshot_rows.add(1);
         let (encoder, output) = (&mut self.encoder, &mut self.writer.output);
         if output.is_diverted_row(relation, row) {
-            return output.divert_row(encoder, relation, row, point).await;
+            return output.divert_row(encoder, relation, row, (marker, point)).await;
         }
         let mut emit = |record: datapipe_core::port::log::Record<'_>| output.push_row(record, relation, row);
         match encoder.encode_snapshot_row(relation, row, marker, point, now_us, &mut emit) {
             Ok(()) => output.settle().await,
-            Err(error) => output.dead_letter_row(relation, row, point, &error).await,
+            Err(error) => output.dead_letter_row(relation, row, (marker, point), &error).await,
         }
     }
 }

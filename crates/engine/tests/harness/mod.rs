@@ -12,13 +12,16 @@ use datapipe_core::layout::Layout;
 use datapipe_core::object::CutLimits;
 use datapipe_core::output::Output;
 use datapipe_core::port::PortError;
+use datapipe_core::port::signal::SignalChannel;
 use datapipe_core::table::Compression;
 use datapipe_core::transform::Transforms;
 use datapipe_core::value::Modes;
 use datapipe_engine::capture::{self, CaptureSettings, Carried};
 use datapipe_engine::deliver::{self, DeliverSettings};
 use datapipe_engine::gauges::{CaptureGauges, DeliverGauges};
-use datapipe_testkit::memory::{MemoryDeadLetters, MemoryLog, MemoryReader, MemorySource, MemoryStore, SimClock};
+use datapipe_testkit::memory::{
+    MemoryDeadLetters, MemoryLog, MemoryReader, MemorySignals, MemorySource, MemoryStore, SimClock,
+};
 use datapipe_testkit::sim::{CaptureRunner, RunSettings, Subject};
 use tokio_util::sync::CancellationToken;
 
@@ -63,11 +66,14 @@ impl CaptureRunner for Capture {
         &mut self,
         source: &mut MemorySource,
         log: &mut MemoryLog,
+        signals: Option<&mut MemorySignals>,
         clock: &SimClock,
         stop: &CancellationToken,
     ) -> Result<(), PortError> {
         let gauges = CaptureGauges::default();
-        let ended = capture::run(source, log, &self.settings, clock, &gauges, &mut self.carried, stop).await;
+        let signals = signals.map(|signals| signals as &mut dyn SignalChannel);
+        let ports = capture::Ports { source, log, signals };
+        let ended = capture::run(ports, &self.settings, clock, &gauges, &mut self.carried, stop).await;
         self.left.store(self.carried.diverted(), Ordering::Relaxed);
         ended
     }
@@ -96,6 +102,9 @@ impl Subject for Engine {
             keyless_snapshot: settings.keyless_snapshot,
             truncates: true,
             heartbeat: Duration::from_millis(settings.heartbeat_ms),
+            heartbeat_topic: Some("__debezium-heartbeat-users.cdc".to_owned()),
+            signal_poll: Duration::from_millis(500),
+            chunk_rows: settings.chunk_rows,
             transaction_bytes_max: 1 << 20,
             transaction_age_max: Duration::from_millis(settings.transaction_age_max_ms),
             transaction_records_max: settings.transaction_records_max,

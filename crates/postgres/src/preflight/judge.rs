@@ -4,7 +4,7 @@ use datapipe_core::plan::Problem;
 
 use super::{Expected, ObservedServer, ObservedTable, TableFacts};
 use crate::config::SourceSpec;
-use crate::publication::{ObservedPublication, create_statement};
+use crate::publication::{ObservedPublication, create_statement, published};
 use crate::slot::ObservedSlot;
 use crate::sql::{ident, literal, qualified};
 
@@ -178,7 +178,7 @@ fn judge_rights(spec: &SourceSpec, observed: &ObservedTable, table: &TableFacts,
 fn judge_publication(expected: &Expected, publication: &ObservedPublication, problems: &mut Vec<Problem>) {
     let spec = &expected.spec;
     let name = ident(&spec.publication);
-    let table = qualified(&spec.schema, &spec.table);
+    let set_table = format!("ALTER PUBLICATION {name} SET TABLE {}", published(spec));
     let mut find = |what: String, why: &str, fix: String| {
         problems.push(Problem::new(format!("publication {}", spec.publication), what, fix).because(why));
     };
@@ -186,11 +186,12 @@ fn judge_publication(expected: &Expected, publication: &ObservedPublication, pro
     if publication.all_tables {
         let fix = format!("choose another name, or DROP PUBLICATION {name} and {}", create_statement(spec));
         find("it publishes all tables".to_owned(), exactly, fix);
-    } else if publication.tables != [(spec.schema.clone(), spec.table.clone())] {
+    } else if !publishes_exactly(publication, spec) {
         let tables: Vec<String> = publication.tables.iter().map(|(schema, name)| format!("{schema}.{name}")).collect();
         let found = if tables.is_empty() { "no table".to_owned() } else { tables.join(", ") };
-        let fix = format!("ALTER PUBLICATION {name} SET TABLE ONLY {table}");
-        find(format!("it publishes {found}, not {} alone", spec.qualified()), exactly, fix);
+        let signals = spec.signal_table.as_ref().map(|(schema, name)| format!(" and {schema}.{name}"));
+        let wanted = format!("{}{}", spec.qualified(), signals.unwrap_or_default());
+        find(format!("it publishes {found}, not {wanted} alone"), exactly, set_table.clone());
     }
     if !publication.missing_operations.is_empty() {
         let what = format!("it leaves out {}", publication.missing_operations.join(", "));
@@ -198,17 +199,25 @@ fn judge_publication(expected: &Expected, publication: &ObservedPublication, pro
         find(what, "such changes would never arrive", fix);
     }
     if publication.row_filter {
-        let fix = format!("ALTER PUBLICATION {name} SET TABLE ONLY {table}");
-        find("it has a row filter".to_owned(), "the snapshot takes every row", fix);
+        find("it has a row filter".to_owned(), "the snapshot takes every row", set_table.clone());
     }
     let missing = expected
         .key
         .iter()
         .filter(|column| publication.columns.as_ref().is_some_and(|published| !published.contains(column)));
     for column in missing {
-        let fix = format!("ALTER PUBLICATION {name} SET TABLE ONLY {table}");
-        find(format!("it leaves out key column {column}"), "rows are known by it", fix);
+        find(format!("it leaves out key column {column}"), "rows are known by it", set_table.clone());
     }
+}
+
+/// The table, and the signaling table if there is one, and no others.
+fn publishes_exactly(publication: &ObservedPublication, spec: &SourceSpec) -> bool {
+    let mut wanted: Vec<_> = spec.signal_table.iter().cloned().collect();
+    wanted.push((spec.schema.clone(), spec.table.clone()));
+    wanted.sort();
+    let mut found = publication.tables.clone();
+    found.sort();
+    found == wanted
 }
 
 fn judge_slot(spec: &SourceSpec, slot: &ObservedSlot, problems: &mut Vec<Problem>) {

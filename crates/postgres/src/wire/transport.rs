@@ -28,6 +28,8 @@ const QUEUE_CHUNKS: usize = QUEUE_BYTES / CHUNK_BYTES;
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);
 /// A confirmed position is passed on no more often than this, because the server may write its slot to disk for each.
 const CONFIRM_INTERVAL: Duration = Duration::from_millis(50);
+/// How often it is asked while the consumer waits for a position.
+const HURRY_INTERVAL: Duration = Duration::from_millis(10);
 /// A server that is asked every `STATUS_INTERVAL` and silent for so long is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// How long an orderly end may take; a server in the middle of a large transaction first sends the rest of it.
@@ -44,6 +46,8 @@ pub(crate) struct Chunk {
 struct Shared {
     confirmed: AtomicU64,
     stopping: AtomicBool,
+    /// The consumer waits for the stream to get here.
+    awaited: AtomicU64,
     changed: Notify,
 }
 
@@ -94,6 +98,12 @@ impl Stream {
         if self.shared.confirmed.fetch_max(lsn, Ordering::AcqRel) < lsn {
             self.shared.changed.notify_one();
         }
+    }
+
+    /// Asks the server again and again where it stands, until it is here.
+    pub(crate) fn hurry(&self, lsn: u64) {
+        self.shared.awaited.fetch_max(lsn, Ordering::AcqRel);
+        self.shared.changed.notify_one();
     }
 
     /// Tells the server the confirmed position and ends the stream; what is still queued is dropped.
@@ -254,6 +264,7 @@ impl Transport {
             _ if self.reply_due => self.told_at,
             true if self.asked.is_some() => self.told_at,
             true => self.told_at + CONFIRM_INTERVAL,
+            false if self.shared.awaited.load(Ordering::Acquire) > self.received => self.told_at + HURRY_INTERVAL,
             false => self.told_at + STATUS_INTERVAL,
         }
     }

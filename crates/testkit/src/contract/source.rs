@@ -104,7 +104,8 @@ async fn transactions(source: &mut dyn ChangeSource, count: usize) -> Vec<Transa
                     let (commit, changes) = open.take().expect("a commit ends a transaction");
                     found.push(Transaction { commit, end: *end, changes });
                 }
-                Event::Keepalive { .. } => {}
+                Event::Keepalive { .. } | Event::Signal(_) | Event::Bounds(_) | Event::Chunk(_) | Event::Refused(_) => {
+                }
             }
         }
         if found.len() >= count {

@@ -1,11 +1,12 @@
 //! A small PostgreSQL: one table, its log, one slot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use datapipe_core::change::{Action, Cell, Change, Column, OldRow, Relation, ReplicaIdentity, Tuple};
+use datapipe_core::change::{Action, Cell, Change, Column, Event, OldRow, Relation, ReplicaIdentity, Tuple};
 use datapipe_core::lsn::Lsn;
-use datapipe_core::port::source::Fingerprint;
+use datapipe_core::port::source::{Bounds, Chunk, ChunkRequest, Fingerprint, KeyBound, Visible};
+use datapipe_core::signal::Signal;
 use datapipe_core::value::ColumnType;
 
 /// A primary key's value; the order is the one in which a snapshot reads.
@@ -56,6 +57,26 @@ pub enum RowChange {
     Truncate,
 }
 
+impl RowChange {
+    /// Whether it changes what the table has under a key.
+    pub(crate) fn concerns(&self, key: &Key) -> bool {
+        match self {
+            Self::Insert(row) | Self::Delete(row) => row.key == *key,
+            Self::Update { old, new } => old.key == *key || new.key == *key,
+            Self::Truncate => true,
+        }
+    }
+
+    /// Whether one of two transactions with these changes would wait for the other.
+    fn conflicts(&self, other: &Self) -> bool {
+        match self {
+            Self::Insert(row) | Self::Delete(row) => other.concerns(&row.key),
+            Self::Update { old, new } => other.concerns(&old.key) || other.concerns(&new.key),
+            Self::Truncate => true,
+        }
+    }
+}
+
 /// A change and where its record starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logged {
@@ -78,6 +99,8 @@ pub struct Transaction {
     pub time_us: i64,
     /// What it did, in order.
     pub changes: Vec<Logged>,
+    /// What it wrote into the signaling table.
+    pub signals: Vec<Signal>,
 }
 
 /// The server as a schedule has it.
@@ -146,6 +169,10 @@ pub struct Postgres {
     pub(crate) points: Vec<u64>,
     /// Positions that the slot was confirmed to, to be checked by the world.
     pub(crate) confirmed_log: Vec<u64>,
+    /// Transactions that have written and not committed.
+    pub(crate) open: BTreeSet<u32>,
+    /// Transactions whose commit is in the log, but not seen by others until then, in milliseconds.
+    pub(crate) hidden: BTreeMap<u32, u64>,
     /// Somebody moves the slot to the end of the log just before it is held the next time.
     pub(crate) meddled: bool,
     relation: Option<Arc<Relation>>,
@@ -167,6 +194,8 @@ impl Default for Postgres {
             frozen: BTreeMap::new(),
             points: Vec::new(),
             confirmed_log: Vec::new(),
+            open: BTreeSet::new(),
+            hidden: BTreeMap::new(),
             meddled: false,
             relation: None,
         }
@@ -191,15 +220,74 @@ impl Postgres {
         at
     }
 
+    /// A transaction writes for the first time.
+    pub(crate) fn begin(&mut self) -> u32 {
+        let xid = self.next_xid;
+        self.next_xid += 1;
+        self.open.insert(xid);
+        xid
+    }
+
     /// Ends a transaction: its changes become visible, and are in the log for the slot.
-    pub(crate) fn commit(&mut self, changes: Vec<Logged>, time_us: i64) {
+    pub(crate) fn commit(&mut self, xid: u32, changes: Vec<Logged>, signals: Vec<Signal>, time_us: i64) {
         for logged in &changes {
             apply(&mut self.rows, &logged.change);
         }
+        // Whoever waits for a row waits until the other transaction is over for everybody.
+        let history = &self.history;
+        self.hidden.retain(|hidden, _| {
+            let earlier = history.iter().filter(|one| one.xid == *hidden).flat_map(|one| &one.changes);
+            !earlier.into_iter().any(|one| changes.iter().any(|new| new.change.conflicts(&one.change)))
+        });
+        self.open.remove(&xid);
         let commit = self.log(48);
-        let (xid, end) = (self.next_xid, self.wal);
-        self.next_xid += 1;
-        self.history.push(Transaction { xid, commit, end, time_us, changes });
+        let end = self.wal;
+        self.history.push(Transaction { xid, commit, end, time_us, changes, signals });
+    }
+
+    /// The rows that a new transaction would see, and whose changes these are.
+    fn visible(&self) -> (BTreeMap<Key, Row>, Visible) {
+        let seen = |one: &&Transaction| !self.hidden.contains_key(&one.xid);
+        let mut rows = self.base.clone();
+        let changes = self.history.iter().filter(seen).flat_map(|one| &one.changes);
+        changes.for_each(|logged| apply(&mut rows, &logged.change));
+        // The highest id that has ended; what is in progress above it is not listed.
+        let ended = (0..self.next_xid).rev().find(|xid| !self.open.contains(xid) && !self.hidden.contains_key(xid));
+        let xmax = u64::from(ended.map_or(0, |xid| xid + 1));
+        let in_progress: Vec<u64> = self.open.iter().chain(self.hidden.keys()).copied().map(u64::from).collect();
+        let in_progress: Vec<u64> = in_progress.into_iter().filter(|xid| *xid < xmax).collect();
+        let xmin = in_progress.iter().min().copied().unwrap_or(xmax);
+        (rows, Visible { xmin, xmax, in_progress })
+    }
+
+    /// Answers a question beside the stream.
+    pub(crate) fn answer(&mut self, request: &ChunkRequest) -> Event {
+        let bound = |key: &Key| KeyBound(vec![key.text()]);
+        match request {
+            ChunkRequest::Bounds { .. } => {
+                let horizon = self.begin();
+                self.open.remove(&horizon);
+                let (rows, visible) = self.visible();
+                let last = rows.keys().next_back().map(bound);
+                Event::Bounds(Bounds { horizon: u64::from(horizon), last, visible })
+            }
+            ChunkRequest::Rows { after, upto, rows_max, .. } => {
+                let (rows, visible) = self.visible();
+                let after = after.as_ref().map(|after| self.key_of(after));
+                let upto = self.key_of(upto);
+                let wanted = rows.values().filter(|row| after.as_ref().is_none_or(|after| row.key > *after));
+                let wanted = wanted.filter(|row| row.key <= upto).take(*rows_max as usize);
+                let rows = wanted.map(|row| tuple(row, false)).collect();
+                let chunk = Chunk { relation: self.relation(), rows, visible, watermark: Lsn(self.wal) };
+                Event::Chunk(Box::new(chunk))
+            }
+        }
+    }
+
+    /// The key that a bound stands for.
+    pub(crate) fn key_of(&self, KeyBound(bound): &KeyBound) -> Key {
+        let text = bound.first().cloned().unwrap_or_default();
+        if self.settings.text_keys { Key::Text(text) } else { Key::Number(text.parse().unwrap_or(i64::MIN)) }
     }
 
     /// The table as of a position: all transactions whose commit record starts before it.
@@ -212,6 +300,7 @@ impl Postgres {
 
     /// Lets time pass: sessions end, confirmations arrive.
     pub(crate) fn tick(&mut self, now_ms: u64) {
+        self.hidden.retain(|_, until_ms| *until_ms > now_ms);
         let timeout_ms = self.settings.wal_sender_timeout_ms;
         for session in self.sessions.values_mut() {
             if let Some(since_ms) = self.frozen.get(&session.instance) {

@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use datapipe_core::change::{Begin, Event, Relation, Tuple};
 use datapipe_core::lsn::Lsn;
 use datapipe_core::port::clock::Clock;
-use datapipe_core::port::source::{ChangeSource, KeyBound, SlotState, SourceState};
+use datapipe_core::port::source::{ChangeSource, ChunkRequest, KeyBound, SlotState, SourceState, Visible};
 use datapipe_core::port::{ErrorKind, PortError};
 use rand::Rng;
 use tokio::time::Instant;
 
-use super::postgres::{Key, Row, Session, Slot, tuple};
+use super::postgres::{Row, Session, Slot, tuple};
 use crate::sim::fault::Point;
 use crate::sim::world::{Instance, Mutation, Shared, World, failed};
 
@@ -33,6 +33,10 @@ pub struct MemorySource {
     snapshot: Option<Snapshot>,
     cursor: Cursor,
     confirmed: u64,
+    /// A question beside the stream.
+    asked: Option<ChunkRequest>,
+    /// Its answer, on its way.
+    answered: Option<Event>,
     /// What the log's adapter needs to name its points by.
     step: StepHandle,
 }
@@ -101,6 +105,8 @@ impl MemorySource {
             snapshot: None,
             cursor: Cursor::default(),
             confirmed: 0,
+            asked: None,
+            answered: None,
             step: log.step(),
         }
     }
@@ -118,8 +124,10 @@ impl MemorySource {
 
     fn due(&self, world: &World) -> bool {
         let idle = self.cursor;
+        let waits = self.asked.is_some() || self.answered.is_some();
         let now_ms = world.now_ms();
-        idle.transaction < world.postgres.history.len()
+        waits
+            || idle.transaction < world.postgres.history.len()
             || world.postgres.wal > idle.keepalive
             || now_ms >= idle.keepalive_at_ms + KEEPALIVE_MS
             || self.session.is_none_or(|session| !world.postgres.alive(session, now_ms))
@@ -140,6 +148,18 @@ fn open(world: &mut World, creates: bool) -> Result<Snapshot, PortError> {
     let rows = postgres.rows.values().cloned().collect();
     world.note(|| format!("snapshot opened at {point}"));
     Ok(Snapshot { point, rows, at: None, resumed: false })
+}
+
+fn answer(world: &mut World, request: &ChunkRequest) -> Event {
+    let mut answer = world.postgres.answer(request);
+    if let Event::Chunk(chunk) = &mut answer {
+        match world.mutation {
+            Some(Mutation::WatermarkIsEarly) => chunk.watermark = Lsn::ZERO,
+            Some(Mutation::ChunkClaimsAll) => chunk.visible = Visible { xmin: u64::MAX, ..Visible::default() },
+            _ => {}
+        }
+    }
+    answer
 }
 
 #[async_trait]
@@ -181,11 +201,9 @@ impl ChangeSource for MemorySource {
             if world.mutation == Some(Mutation::SnapshotDrifts) {
                 snapshot.rows = world.postgres.rows.values().cloned().collect();
             }
-            let text_keys = world.postgres.settings.text_keys;
             let from = snapshot.at.unwrap_or_else(|| {
-                let Some(KeyBound(after)) = &after else { return 0 };
-                let text = after.first().cloned().unwrap_or_default();
-                let bound = if text_keys { Key::Text(text) } else { Key::Number(text.parse().unwrap_or(i64::MIN)) };
+                let Some(after) = &after else { return 0 };
+                let bound = world.postgres.key_of(after);
                 snapshot.rows.partition_point(|row| row.key <= bound)
             });
             let count = world.rng.random_range(1..8);
@@ -247,16 +265,27 @@ impl ChangeSource for MemorySource {
             let _ = tokio::time::timeout_at(wake, changed.notified()).await;
         }
         let (session, mut cursor) = (self.session, self.cursor);
+        let (mut asked, mut answered) = (self.asked.take(), self.answered.take());
         let take = move |world: &mut World| {
             let now_ms = world.now_ms();
             if !session.is_some_and(|session| world.postgres.alive(session, now_ms)) {
                 return Err(failed(ErrorKind::Retry, point, "the server closed the connection"));
             }
-            let events = cursor.send(world);
-            Ok((cursor, events))
+            let mut events = cursor.send(world);
+            // The answer is read at one moment, and comes at another one.
+            if asked.is_some() && world.rng.random_bool(0.5) {
+                answered = asked.take().map(|request| answer(world, &request));
+            }
+            if answered.is_some() && world.rng.random_bool(0.5) {
+                let at = world.rng.random_range(0..=events.len());
+                events.extend(answered.take());
+                events[at..].rotate_right(1);
+            }
+            Ok((cursor, events, asked, answered))
         };
-        let (cursor, sent) = self.instance.gate(point, take).await?;
+        let (cursor, sent, asked, answered) = self.instance.gate(point, take).await?;
         self.cursor = cursor;
+        (self.asked, self.answered) = (asked, answered);
         events.extend(sent);
         Ok(())
     }
@@ -280,6 +309,12 @@ impl ChangeSource for MemorySource {
             world.postgres.confirming.push((at_ms, position));
         }
     }
+
+    fn request_chunk(&mut self, request: ChunkRequest) {
+        (self.asked, self.answered) = (Some(request), None);
+    }
+
+    fn beat(&mut self) {}
 
     async fn stop(&mut self) -> Result<(), PortError> {
         let point = match (self.catches_up(), self.instance.stop.is_cancelled()) {
@@ -321,6 +356,7 @@ impl Cursor {
             self.part += 1;
             if part == 0 {
                 events.push(Event::Begin(begin));
+                events.extend(transaction.signals.iter().cloned().map(Event::Signal));
             } else if part <= changes {
                 let logged = transaction.changes[part - 1].clone();
                 events.push(Event::Change(postgres.decode(&logged)));

@@ -62,7 +62,8 @@ impl Postgres {
             let lsn = self.log(30);
             changes.push(Logged { lsn, change: RowChange::Insert(row) });
         }
-        self.commit(changes, 1_795_395_600_000_000);
+        let xid = self.begin();
+        self.commit(xid, changes, Vec::new(), 1_795_395_600_000_000);
     }
 }
 

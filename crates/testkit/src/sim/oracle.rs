@@ -2,6 +2,7 @@
 
 mod log;
 mod objects;
+mod rereads;
 
 use datapipe_core::table::SnapshotMode;
 
@@ -12,7 +13,11 @@ use super::world::World;
 pub fn check(world: &World, plan: &Plan) -> Vec<String> {
     let mut wrong = world.violations.clone();
     match log::Found::read(world) {
-        Ok(found) => found.check(world, plan.settings.mode == SnapshotMode::Initial, &mut wrong),
+        Ok(found) => {
+            let snapshot = plan.settings.mode == SnapshotMode::Initial;
+            found.check_rereads(world, snapshot, &mut wrong);
+            found.check(world, snapshot, &mut wrong);
+        }
         Err(why) => wrong.push(why),
     }
     objects::check(world, &mut wrong);

@@ -15,6 +15,8 @@ pub struct RunSettings {
     pub mode: SnapshotMode,
     /// A table without a key is copied in one go.
     pub keyless_snapshot: bool,
+    /// Rows of an incremental snapshot that are read at once.
+    pub chunk_rows: u32,
     /// Records in a log transaction.
     pub transaction_records_max: usize,
     /// The longest time between two commits of an idle capture, in milliseconds.
@@ -34,6 +36,7 @@ impl Default for RunSettings {
         Self {
             mode: SnapshotMode::Initial,
             keyless_snapshot: false,
+            chunk_rows: 4,
             transaction_records_max: 50,
             heartbeat_ms: 1_000,
             transaction_age_max_ms: 2_500,
@@ -68,6 +71,10 @@ pub struct Plan {
     pub foreign: bool,
     /// Whether the server takes its time now and then, longer than a log transaction may be open.
     pub slow_source: bool,
+    /// Whether incremental snapshots are asked for.
+    pub signals: bool,
+    /// Whether they are asked for through a topic, too.
+    pub channel: bool,
     /// The server.
     pub postgres: PostgresSettings,
     /// The broker.
@@ -92,6 +99,7 @@ impl Plan {
         let settings = RunSettings {
             mode: if rng.random_bool(0.93) { SnapshotMode::Initial } else { SnapshotMode::NoData },
             keyless_snapshot: false,
+            chunk_rows: rng.random_range(1..20),
             transaction_records_max: rng.random_range(2..20),
             heartbeat_ms: rng.random_range(500..5_000),
             transaction_age_max_ms: 2_500,
@@ -99,8 +107,12 @@ impl Plan {
             object_bytes_max: if rng.random_bool(0.3) { 600 } else { 1 << 20 },
             object_age_max_ms: rng.random_range(100..4_000),
         };
+        let channel =
+            matches!(point, Point::SignalsEnd | Point::SignalsPoll) || (point != Point::Tail && rng.random_bool(0.15));
         let plan = Self {
             seed,
+            signals: channel || (point != Point::Tail && rng.random_bool(0.25)),
+            channel,
             rows: if rng.random_bool(0.8) { rng.random_range(5..30) } else { 0 },
             transactions: rng.random_range(5..30),
             spacing_ms_max: [10, 50, 300, 900][rng.random_range(0..4)],
@@ -123,8 +135,8 @@ impl Plan {
             settings,
             faults: Faults { per_mille, budget: rng.random_range(0..12), targets },
         };
-        // Debezium knows no dead letters: what it has sent is all in the topic.
-        Self { foreign: plan.foreign && !plan.large_rows, ..plan }
+        // Debezium knows no dead letters: what it has sent is all in the topic; and it does not keep our signals.
+        Self { foreign: plan.foreign && !plan.large_rows && !plan.signals, ..plan }
     }
 
     /// A plan in which nothing goes wrong, to be changed by a test.
@@ -142,6 +154,8 @@ impl Plan {
             garbage: false,
             slow_source: false,
             foreign: false,
+            signals: false,
+            channel: false,
             postgres: PostgresSettings::default(),
             settings,
             kafka,

@@ -16,7 +16,7 @@ use super::oracle;
 use super::plan::{Plan, RunSettings};
 use super::workload::Writer;
 use super::world::{Faults, Instance, Mutation, Shared, World};
-use crate::memory::{MemoryDeadLetters, MemoryLog, MemoryReader, MemorySource, MemoryStore, SimClock};
+use crate::memory::{MemoryDeadLetters, MemoryLog, MemoryReader, MemorySignals, MemorySource, MemoryStore, SimClock};
 
 /// The code under test.
 #[async_trait]
@@ -44,6 +44,7 @@ pub trait CaptureRunner: Send {
         &mut self,
         source: &mut MemorySource,
         log: &mut MemoryLog,
+        signals: Option<&mut MemorySignals>,
         clock: &SimClock,
         stop: &CancellationToken,
     ) -> Result<(), PortError>;
@@ -127,7 +128,8 @@ impl Sim {
                 let mut log = MemoryLog::new(&own);
                 let mut source = MemorySource::new(&own, &log);
                 let mut runner = runner.unwrap_or_else(|| self.subject.capture(settings));
-                let result = runner.run(&mut source, &mut log, &clock, &own.stop).await;
+                let mut signals = self.plan.channel.then(|| MemorySignals(own.clone()));
+                let result = runner.run(&mut source, &mut log, signals.as_mut(), &clock, &own.stop).await;
                 (Some(result), Some(runner))
             }
             Role::Deliver => {
@@ -314,7 +316,10 @@ impl Sim {
 fn is_at_rest(world: &World) -> bool {
     let end = world.postgres.history.last().map_or(0, |transaction| transaction.end);
     let stored = world.kafka.stored.as_ref();
-    if !stored.is_some_and(|stored| stored.confirmable.0 >= end && stored.snapshot.is_none()) {
+    let done = stored.is_some_and(|stored| {
+        stored.confirmable.0 >= end && stored.snapshot.is_none() && stored.signals.snapshots.is_empty()
+    });
+    if !done {
         return false;
     }
     (0..world.kafka.settings.partitions).all(|partition| {

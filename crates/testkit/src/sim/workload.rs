@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use datapipe_core::signal::Signal;
 use rand::Rng;
 use rand::rngs::SmallRng;
 
@@ -19,7 +20,7 @@ const LARGE_BYTES: usize = 20_000;
 #[derive(Debug, Default)]
 pub struct Writer {
     /// A transaction that has written but not committed; it has touched odd numbers only.
-    open: Option<Vec<Logged>>,
+    open: Option<(u32, Vec<Logged>)>,
 }
 
 /// Which numbers a transaction may touch, so that two open ones never wait for each other.
@@ -46,36 +47,53 @@ impl Writer {
 
     /// Does the next thing.
     pub fn step(&mut self, world: &mut World, plan: &Plan) {
-        let time_us = world.wall_us();
-        let World { postgres, rng, .. } = world;
+        let (time_us, now_ms) = (world.wall_us(), world.now_ms());
+        let World { postgres, rng, channel, .. } = world;
         if rng.random_bool(0.15) {
             // Something else in the database fills the log.
             postgres.log(100);
         }
-        if let Some(open) = self.open.take() {
+        if let Some((xid, open)) = self.open.take() {
             if rng.random_bool(0.5) {
-                postgres.commit(open, time_us);
+                postgres.commit(xid, open, Vec::new(), time_us);
+                hide(postgres, rng, plan, xid, now_ms);
                 return;
             }
-            self.open = Some(open);
+            self.open = Some((xid, open));
         }
+        let xid = postgres.begin();
         let numbers = if self.open.is_some() { Numbers::Even } else { Numbers::All };
         if numbers == Numbers::All && rng.random_bool(0.2) {
             let changes = transaction(postgres, rng, plan, Numbers::Odd);
-            self.open = Some(changes);
+            self.open = Some((xid, changes));
             return;
         }
         let changes = transaction(postgres, rng, plan, numbers);
-        postgres.commit(changes, time_us);
+        let signals = Vec::from_iter((plan.signals && rng.random_bool(0.08)).then(execute));
+        postgres.commit(xid, changes, signals, time_us);
+        hide(postgres, rng, plan, xid, now_ms);
+        channel.extend((plan.channel && rng.random_bool(0.08)).then(execute));
     }
 
     /// Commits what is still open.
     pub fn finish(&mut self, world: &mut World) {
-        if let Some(open) = self.open.take() {
+        if let Some((xid, open)) = self.open.take() {
             let time_us = world.wall_us();
-            world.postgres.commit(open, time_us);
+            world.postgres.commit(xid, open, Vec::new(), time_us);
         }
     }
+}
+
+/// A transaction may be in the log, and not be seen by others for a while.
+fn hide(postgres: &mut Postgres, rng: &mut SmallRng, plan: &Plan, xid: u32, now_ms: u64) {
+    if plan.signals && rng.random_bool(0.3) {
+        postgres.hidden.insert(xid, now_ms + rng.random_range(1..2_000));
+    }
+}
+
+fn execute() -> Signal {
+    let data = r#"{"data-collections":["public.users"],"type":"incremental"}"#.to_owned();
+    Signal { id: "again".to_owned(), kind: "execute-snapshot".to_owned(), data: Some(data) }
 }
 
 fn note(plan: &Plan, rng: &mut SmallRng) -> usize {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use datapipe_core::port::{ErrorKind, PortError};
+use datapipe_core::signal::Signal;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::Notify;
@@ -35,11 +36,15 @@ pub enum Mutation {
     StartSkipsATransaction,
     /// A snapshot reads the table as it is by now.
     SnapshotDrifts,
+    /// A chunk's watermark lies before what it holds.
+    WatermarkIsEarly,
+    /// A chunk claims to hold changes that it lacks.
+    ChunkClaimsAll,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::ClaimReadsFirst,
         Self::ClaimFencesNobody,
         Self::CreateOverwrites,
@@ -48,6 +53,8 @@ impl Mutation {
         Self::CommitIsNotAtomic,
         Self::StartSkipsATransaction,
         Self::SnapshotDrifts,
+        Self::WatermarkIsEarly,
+        Self::ChunkClaimsAll,
     ];
 }
 
@@ -74,6 +81,8 @@ pub struct World {
     pub(crate) mutation: Option<Mutation>,
     pub(crate) faults: Faults,
     pub(crate) slow_source: bool,
+    /// The signaling topic.
+    pub(crate) channel: Vec<Signal>,
     /// Callers that do not move for now.
     frozen: BTreeSet<u64>,
     pub(crate) coverage: Coverage,
@@ -105,6 +114,7 @@ impl Shared {
             mutation: None,
             faults: Faults::default(),
             slow_source: false,
+            channel: Vec::new(),
             frozen: BTreeSet::new(),
             coverage: Coverage::default(),
             violations: Vec::new(),

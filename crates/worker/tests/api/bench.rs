@@ -14,6 +14,7 @@ use datapipe_core::port::connect::{
     ConfigMap, ConfigRecord, ConnectFeed, ConnectStore, OffsetStore, State, StatusChange,
 };
 use datapipe_core::port::log::{DeadLetterQueue, LogReader, TransactionalLog};
+use datapipe_core::port::signal::SignalChannel;
 use datapipe_core::port::source::ChangeSource;
 use datapipe_core::port::store::ObjectStore;
 use datapipe_testkit::memory::{
@@ -147,6 +148,10 @@ impl Adapters for Around {
     async fn source(&self, _config: &SourceConfig) -> Result<Box<dyn ChangeSource>, PortError> {
         let instance = self.instance();
         Ok(Box::new(MemorySource::new(&instance, &MemoryLog::new(&instance))))
+    }
+
+    async fn signals(&self, _config: &SourceConfig) -> Result<Option<Box<dyn SignalChannel>>, PortError> {
+        Ok(None)
     }
 
     async fn transactional_log(

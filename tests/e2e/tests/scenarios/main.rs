@@ -7,6 +7,7 @@ mod faults;
 mod modes;
 mod rows;
 mod schema;
+mod signals;
 mod slots;
 mod snapshot;
 mod types;

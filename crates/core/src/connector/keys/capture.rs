@@ -240,10 +240,10 @@ pub(super) const SNAPSHOT: &[ConfigKey] = &[
         I::Medium,
         W::Medium,
         "Incremental snapshot chunk size",
-        "Rows of one window of an incremental snapshot.",
+        "The most rows of an incremental snapshot that are read at once, 1 to 100000.",
     )
     .default("1024")
-    .ignored(),
+    .read(),
 ];
 
 /// Batches, errors and metrics.
@@ -281,8 +281,8 @@ pub(super) const ADVANCED: &[ConfigKey] = &[
 
 /// What happens while nothing changes.
 pub(super) const HEARTBEAT: &[ConfigKey] = &[
-    key("heartbeat.interval.ms", T::Int, I::Medium, W::Medium, "Connector heartbeat interval (milli-seconds)", "How often progress is stored while nothing changes, 100 to 3600000; 0 for 10 s. A task without progress for twice as long is FAILED.").default("0").read(),
-    key("heartbeat.topics.prefix", T::String, I::Low, W::Medium, "A prefix used for naming of heartbeat topics", "Older name of topic.heartbeat.prefix.").default("__debezium-heartbeat").ignored(),
-    key("signal.poll.interval.ms", T::Long, I::Medium, W::Short, "Signal processor poll interval", "How often channels are asked for signals.").default("5000").ignored(),
-    key("heartbeat.action.query", T::String, I::Low, W::Medium, "An optional query to execute with every heartbeat", "Statement that the JVM connector runs with each heartbeat. The native worker needs none: it stores keepalive positions.").ignored(),
+    key("heartbeat.interval.ms", T::Int, I::Medium, W::Medium, "Connector heartbeat interval (milli-seconds)", "How often a heartbeat record is written, and progress stored while nothing changes, 100 to 3600000; 0 for no records and progress each 10 s. A task without progress for twice as long is FAILED.").default("0").read(),
+    key("heartbeat.topics.prefix", T::String, I::Low, W::Medium, "A prefix used for naming of heartbeat topics", "Older name of topic.heartbeat.prefix.").default("__debezium-heartbeat").read(),
+    key("signal.poll.interval.ms", T::Long, I::Medium, W::Short, "Signal processor poll interval", "How often the signaling topic is looked at, 10 to 600000.").default("5000").read(),
+    key("heartbeat.action.query", T::String, I::Low, W::Medium, "An optional query to execute with every heartbeat", "Statement that runs with each heartbeat. The native worker needs none to move an idle slot: it stores keepalive positions.").read(),
 ];

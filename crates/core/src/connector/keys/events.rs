@@ -74,17 +74,19 @@ pub(super) const CONNECTOR_ADVANCED: &[ConfigKey] = &[
         I::Medium,
         W::Medium,
         "Signaling data collection",
-        "Table through which signals are sent.",
-    ),
+        "Table whose inserted rows are signals, as schema.table: an id, a type and data. The publication must hold it.",
+    )
+    .read(),
     key(
         "signal.enabled.channels",
         T::List,
         I::Medium,
         W::Long,
         "Enabled channels names",
-        "Channels through which signals come.",
+        "Channels through which signals come: source for the table, kafka for the topic signal.kafka.topic.",
     )
-    .default("source"),
+    .default("source")
+    .read(),
     key(
         "notification.enabled.channels",
         T::List,

@@ -56,10 +56,10 @@ pub(super) const SOURCE: &[ConfigKey] = &[
         I::Low,
         W::Medium,
         "Heartbeat topic prefix",
-        "First part of the name of the JVM connector's heartbeat topic. The native worker's heartbeat is its progress.",
+        "First part of the name of the heartbeat topic, before a dot and topic.prefix.",
     )
     .default("__debezium-heartbeat")
-    .ignored(),
+    .read(),
     key(
         "topic.cache.size",
         T::Int,
@@ -76,10 +76,10 @@ pub(super) const SOURCE: &[ConfigKey] = &[
         I::Low,
         W::Short,
         "Read only",
-        "Whether incremental snapshots write nothing to the server.",
+        "Whether incremental snapshots write nothing to the server. The native worker's never do.",
     )
     .default("false")
-    .only(&["false"]),
+    .ignored(),
     key(
         "max.iteration.transactions",
         T::Int,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::rereads::Reread;
 use crate::memory::{Key, RowChange};
 use crate::sim::world::World;
 
@@ -21,20 +22,23 @@ struct Expected {
 
 /// A change as it was reported.
 #[derive(Clone, Debug)]
-struct Reported {
-    partition: usize,
-    offset: i64,
-    op: String,
+pub(super) struct Reported {
+    pub(super) partition: usize,
+    pub(super) offset: i64,
+    pub(super) op: String,
     xid: u64,
     lsn: u64,
-    version: Option<u64>,
+    pub(super) version: Option<u64>,
 }
 
 /// What the log holds.
 #[derive(Default)]
 pub(super) struct Found {
-    by_key: BTreeMap<Key, Vec<Reported>>,
-    truncates: Vec<Reported>,
+    pub(super) by_key: BTreeMap<Key, Vec<Reported>>,
+    pub(super) truncates: Vec<Reported>,
+    pub(super) rereads: Vec<Reread>,
+    /// Rows of incremental snapshots that went to the dead letter queue.
+    reread_letters: usize,
     tombstones: usize,
     /// Changes that went to the dead letter queue: commit record and index.
     letters: Vec<(u64, u64)>,
@@ -87,10 +91,14 @@ impl Found {
         let image = if json["after"].is_object() { &json["after"] } else { &json["before"] };
         let version = if op == "d" { None } else { unsigned(&image["v"]) };
         let xid = unsigned(&json["source"]["txId"]).unwrap_or(0);
-        let lsn = unsigned(&json["source"]["lsn"]).ok_or_else(malformed)?;
+        let incremental = json["source"]["snapshot"] == "incremental";
+        let lsn = unsigned(&json["source"]["lsn"]).or(incremental.then_some(0)).ok_or_else(malformed)?;
         let reported = Reported { partition, offset, op, xid, lsn, version };
         if reported.op == "t" {
             self.truncates.push(reported);
+        } else if incremental {
+            let key = key_in(world, image).ok_or_else(malformed)?;
+            self.rereads.push(Reread { partition, offset, key, version });
         } else {
             let key = key_in(world, image).ok_or_else(malformed)?;
             self.by_key.entry(key).or_default().push(reported);
@@ -98,9 +106,17 @@ impl Found {
         Ok(())
     }
 
+    pub(super) fn has_letters(&self) -> bool {
+        !self.letters.is_empty() || !self.row_letters.is_empty() || self.reread_letters > 0
+    }
+
     fn letter(&mut self, world: &World, key: Option<&[u8]>, value: Option<&[u8]>) -> Option<()> {
         let json: Value = serde_json::from_slice(value?).ok()?;
         let place = &json["position"];
+        if lsn(&place["incremental_lsn"]).is_some() {
+            self.reread_letters += 1;
+            return Some(());
+        }
         if let Some(point) = lsn(&place["snapshot_lsn"]) {
             let key = key.map_or_else(|| Some(json["row"].clone()), |key| serde_json::from_slice(key).ok())?;
             self.row_letters.entry(key_in(world, &key)?).or_default().push(point);
@@ -229,7 +245,7 @@ impl Found {
                 (Some(key), _) => drop(rows.insert(key, reported.version)),
             }
         }
-        if !self.letters.is_empty() || !self.row_letters.is_empty() {
+        if self.has_letters() {
             return;
         }
         let table = world.postgres.rows.iter().map(|(key, row)| (key, Some(row.version)));

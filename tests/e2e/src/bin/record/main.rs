@@ -1,11 +1,12 @@
 //! `record`: what the real Debezium writes for every kind of change, and for every type under every mode of its values, and
-//! what its and Kafka Connect's transforms make of records, into `crates/core/tests/{envelope,modes,transforms,schemas}.json`.
+//! what its and Kafka Connect's transforms make of records, into `crates/core/tests/{envelope,modes,transforms,schemas,signals}.json`.
 //! Run it again when a new version is out, and read the difference. `record envelope` and its like make one of them.
 
 mod envelope;
 mod modes;
 mod reference;
 mod schemas;
+mod signals;
 mod transforms;
 
 use std::process::ExitCode;
@@ -41,6 +42,9 @@ async fn record() -> Result<()> {
     }
     if wanted("schemas") {
         write("schemas.json", &schemas::record(&reference).await?)?;
+    }
+    if wanted("signals") {
+        write("signals.json", &signals::record(&reference).await?)?;
     }
     reference.stop().await
 }

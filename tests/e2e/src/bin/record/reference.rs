@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use datapipe_e2e::Result;
 use datapipe_embedded::{Cache, ConnectOptions, ConnectWorker, Debezium, PostgresSource, Progress, Stack};
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
@@ -121,6 +123,27 @@ impl Reference {
             sleep(Duration::from_millis(200)).await;
         }
         Ok(())
+    }
+
+    /// Where Kafka is.
+    pub(crate) fn bootstrap(&self) -> String {
+        self.stack.kafka().bootstrap()
+    }
+
+    /// Makes a topic of one partition.
+    pub(crate) async fn topic(&self, name: &str) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", self.bootstrap()).create()?;
+        let topic = NewTopic::new(name, 1, TopicReplication::Fixed(1));
+        for made in admin.create_topics([&topic], &AdminOptions::new()).await? {
+            made.map_err(|(name, error)| format!("topic {name}: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// Writes a record.
+    pub(crate) async fn produce(&self, topic: &str, key: &str, value: &str) -> Result<()> {
+        datapipe_e2e::topic::produce(&self.bootstrap(), topic, key, value).await
     }
 
     /// The records of all topics whose names begin with a prefix, in order by topic; each has one partition.
