@@ -10,7 +10,7 @@ use std::path::Path;
 use datapipe_testkit::sim::Point;
 
 /// What the ports' fields and arguments are called in the sources, as in [`Point::method`].
-const PORTS: [&str; 5] = ["source.", "log.", "reader.", "store.", "dead_letters."];
+const PORTS: [&str; 6] = ["source.", "log.", "channel.", "reader.", "store.", "dead_letters."];
 
 /// Places in the sources per method, where they differ from the simulation's points: one place that several steps
 /// of the engine go through, each of them a point of its own.

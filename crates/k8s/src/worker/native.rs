@@ -154,6 +154,7 @@ fn source_settings(source: &SourceConfig) -> SourceSettings {
         snapshot: Some(source.snapshot),
         keyless_snapshot: Some(source.keyless_snapshot),
         heartbeat: Some(Span(source.heartbeat)),
+        signals: Some(source.signals.topic.is_some()),
         tombstones: Some(source.tombstones),
         truncates: Some(source.truncates),
         batch_rows: Some(source.batch_rows_max),

@@ -89,8 +89,8 @@ points! {
     StopCatchUp = "source.stop", "catch-up at the boundary", READS;
     StopCatchUpTold = "source.stop", "catch-up told to stop", READS;
     StopStream = "source.stop", "stream", READS;
-    SignalsEnd = "signals.end", "start of the stream", READS;
-    SignalsPoll = "signals.poll", "stream", READS;
+    SignalsEnd = "channel.end", "start of the stream", READS;
+    SignalsPoll = "channel.poll", "stream", READS;
     Room = "log.room", "any", READS;
     CommitFirst = "log.commit", "first progress", WRITES;
     CommitBoundary = "log.commit", "new boundary", WRITES;
