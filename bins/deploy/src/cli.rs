@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use datapipe_core::settings::Span;
 use datapipe_core::table::WorkerKind;
 
 /// Deploys table-isolated pipelines PostgreSQL -> Kafka -> S3 on Kubernetes.
@@ -18,6 +19,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Write manifests, connector files and scripts; touches no server
     Render(RenderArguments),
+    /// Show what an apply would change in the cluster; changes nothing
+    Diff(ClusterArguments),
+    /// Bring the cluster to what the settings say, and wait until all connectors run
+    Apply(ApplyArguments),
 }
 
 /// Which settings.
@@ -35,6 +40,26 @@ pub(crate) struct Selection {
     /// One setting, above file and environment, as in worker.memory=300MiB; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) set: Vec<(String, String)>,
+}
+
+/// Which cluster.
+#[derive(Debug, Args)]
+pub(crate) struct ClusterArguments {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// The context of the kubeconfig [default: the current one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+}
+
+/// `datapipe-deploy apply`
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArguments {
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+    /// How long each object and each connector may take to become ready, as 90s or 10m
+    #[arg(long, value_name = "TIME", default_value = "5m")]
+    pub(crate) timeout: Span,
 }
 
 /// `datapipe-deploy render`
@@ -80,8 +105,9 @@ pub(crate) enum Format {
     Json,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 a file could not be written, or would have been overwritten; 64 wrong \
-                          command line; 78 wrong settings, nothing was written.";
+const EXIT_CODES: &str = "Exit codes: 0 done, or no differences; 1 a step failed, or a file would have been overwritten; \
+                          2 there are differences; 64 wrong command line; 69 the cluster does not answer, or lacks \
+                          something, and nothing was changed; 78 wrong settings, nothing was written or changed.";
 
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {

@@ -1,6 +1,8 @@
 //! `datapipe-deploy`: the deployment of pipelines on Kubernetes. Settings -> plan -> tree; nothing is decided here.
 
+mod apply;
 mod cli;
+mod planned;
 mod render;
 
 use std::process::ExitCode;
@@ -17,6 +19,8 @@ fn main() -> ExitCode {
     };
     let exit = match cli.command {
         Command::Render(arguments) => render::run(&arguments),
+        Command::Diff(arguments) => apply::diff(&arguments),
+        Command::Apply(arguments) => apply::run(&arguments),
     };
     ExitCode::from(exit.code())
 }

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
-use datapipe_boot::settings::{Loaded, Sources};
 use datapipe_boot::{Exit, report};
-use datapipe_core::plan::{Plan, Problems};
-use datapipe_k8s::{FOLDER, ManifestFormat, RenderOptions, Tree, WriteError, Written, in_cluster, render};
+use datapipe_core::plan::Problems;
+use datapipe_k8s::{FOLDER, ManifestFormat, Tree, WriteError, Written, render};
 
 use crate::cli::{Format, RenderArguments, Selection};
+use crate::planned::{planned, refuse};
 
 pub(crate) fn run(arguments: &RenderArguments) -> Exit {
     let tree = match tree(&arguments.selection, arguments.format) {
@@ -34,34 +34,6 @@ fn tree(selection: &Selection, format: Format) -> Result<Tree, Problems> {
     };
     options.flags = flags(selection);
     render(&plan, &options)
-}
-
-/// Plan and options, or the problems of both.
-fn planned(selection: &Selection) -> Result<(Plan, RenderOptions), Problems> {
-    let catalog = datapipe_catalog::all()?;
-    let loaded = load(selection).completed(in_cluster);
-    match (loaded.plan(&catalog), RenderOptions::new(&loaded.readable().deploy)) {
-        (Ok(plan), Ok(options)) => Ok((plan, options)),
-        (plan, options) => {
-            let found = [plan.err(), options.err()].into_iter().flatten();
-            Err(Problems(found.flat_map(|problems| problems.0).collect()))
-        }
-    }
-}
-
-fn load(selection: &Selection) -> Loaded {
-    let workers = selection.workers.iter().map(|(table, kind)| {
-        let key =
-            table.as_ref().map_or_else(|| "worker.kind".to_owned(), |table| format!("tables.{table}.worker.kind"));
-        (key, kind.name().to_owned())
-    });
-    let names: Vec<&str> = selection.with.iter().map(|server| server.name()).collect();
-    let with = (!names.is_empty()).then(|| ("deploy.with".to_owned(), format!("[{}]", names.join(","))));
-    datapipe_boot::settings::load(&Sources {
-        file: selection.config.clone(),
-        defaults: Vec::new(),
-        flags: workers.chain(with).chain(selection.set.clone()).collect(),
-    })
 }
 
 /// What the scripts must repeat to mean the same. They start in the folder that holds the tree.
@@ -111,13 +83,4 @@ fn say(out: &Path, written: &Written) -> Exit {
             Exit::Failed
         }
     }
-}
-
-fn refuse(problems: &Problems) -> Exit {
-    let count = match problems.0.len() {
-        1 => "one problem".to_owned(),
-        count => format!("{count} problems"),
-    };
-    report::print(&report::problems(&format!("{count} with the settings; nothing was written"), problems));
-    Exit::Config
 }

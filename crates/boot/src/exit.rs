@@ -8,6 +8,7 @@ use std::process::{ExitCode, Termination};
 /// |---|---|---|
 /// | 0 | [`Exit::Healthy`] | done, or stopped in order by a signal; nothing to report |
 /// | 1 | [`Exit::Failed`] | done or broken off, and something is wrong: rows differ, a pipeline failed |
+/// | 2 | [`Exit::Changes`] | compared, and there are differences |
 /// | 64 | [`Exit::Usage`] | the command line is wrong |
 /// | 69 | [`Exit::Unavailable`] | a server that is needed does not answer, or a program is missing |
 /// | 70 | [`Exit::Internal`] | datapipe broke a rule of its own: a defect |
@@ -22,6 +23,8 @@ pub enum Exit {
     Healthy,
     /// Something is wrong.
     Failed,
+    /// There are differences.
+    Changes,
     /// The command line is wrong.
     Usage,
     /// A server or program is missing.
@@ -40,6 +43,7 @@ impl Exit {
         match self {
             Self::Healthy => 0,
             Self::Failed => 1,
+            Self::Changes => 2,
             Self::Usage => 64,
             Self::Unavailable => 69,
             Self::Internal => 70,

@@ -6,8 +6,18 @@ mod tree;
 use serde_json::Value;
 
 /// The licences that deny.toml allows.
-const ALLOWED: [&str; 8] =
-    ["Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "Unicode-3.0", "Zlib"];
+const ALLOWED: [&str; 10] = [
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "CC0-1.0",
+    "CDLA-Permissive-2.0",
+    "ISC",
+    "MIT",
+    "Unicode-3.0",
+    "Zlib",
+];
 
 fn packages() -> Vec<Value> {
     let metadata = tree::metadata(&["--all-features"]);

@@ -18,13 +18,17 @@ pub(crate) fn render(
 ) -> Result<(), Problems> {
     for connector in &pipeline.connectors {
         let config = config(plan, pipeline, connector, options)?;
-        let slug = &pipeline.names.slug;
-        let what = if connector.role == Role::Source { "debezium" } else { "s3-sink" };
         let body = json!({ "name": connector.name, "config": config });
         let text = serde_json::to_string_pretty(&body).unwrap_or_default() + "\n";
-        tree.put(format!("connectors/{slug}-{what}-connector.json"), text);
+        tree.put(file(pipeline, connector), text);
     }
     Ok(())
+}
+
+/// Where a connector's file is in the tree.
+pub(crate) fn file(pipeline: &PipelinePlan, connector: &ConnectorPlan) -> String {
+    let what = if connector.role == Role::Source { "debezium" } else { "s3-sink" };
+    format!("connectors/{}-{what}-connector.json", pipeline.names.slug)
 }
 
 /// The configuration for whoever runs the connector.

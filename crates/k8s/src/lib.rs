@@ -27,6 +27,8 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+#[cfg(feature = "apply")]
+pub mod apply;
 mod checks;
 mod connectors;
 mod defaults;

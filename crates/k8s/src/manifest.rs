@@ -28,9 +28,10 @@ impl Objects {
                 tree.put(format!("{name}.yaml"), format!("{HEAD}{}", documents.join("---\n")));
             }
             ManifestFormat::Json => {
-                let list = json!({ "apiVersion": "v1", "kind": "List", "items": self.0 });
+                let list = json!({ "apiVersion": "v1", "kind": "List", "items": &self.0 });
                 tree.put(format!("{name}.json"), serde_json::to_string_pretty(&list).unwrap_or_default() + "\n");
             }
         }
+        tree.put_objects(self.0);
     }
 }

@@ -4,6 +4,7 @@ mod write;
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 pub use write::{WriteError, Written};
@@ -24,6 +25,7 @@ pub struct File {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
     files: BTreeMap<String, File>,
+    objects: Vec<Value>,
 }
 
 impl Tree {
@@ -35,6 +37,15 @@ impl Tree {
     /// All files, ordered by path.
     pub fn files(&self) -> impl Iterator<Item = (&str, &File)> {
         self.files.iter().map(|(path, file)| (path.as_str(), file))
+    }
+
+    /// The objects of all manifests.
+    pub fn objects(&self) -> impl Iterator<Item = &Value> {
+        self.objects.iter()
+    }
+
+    pub(crate) fn put_objects(&mut self, objects: Vec<Value>) {
+        self.objects.extend(objects);
     }
 
     pub(crate) fn put(&mut self, path: impl Into<String>, text: String) {

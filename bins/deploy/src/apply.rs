@@ -1,0 +1,87 @@
+//! `datapipe-deploy diff` and `apply`.
+
+use std::fmt::Write as _;
+use std::future::Future;
+use std::io::Write as _;
+
+use datapipe_boot::{Exit, report};
+use datapipe_core::plan::Plan;
+use datapipe_k8s::RenderOptions;
+use datapipe_k8s::apply::{ApplyError, ApplyOptions, Cluster, apply, diff as differences};
+
+use crate::cli::{ApplyArguments, ClusterArguments};
+use crate::planned::{planned, refuse};
+
+pub(crate) fn diff(arguments: &ClusterArguments) -> Exit {
+    with_cluster(arguments, async |cluster, plan, options| {
+        let changes = differences(&cluster, &plan, &options).await?;
+        let text = changes.iter().fold(String::new(), |mut text, change| {
+            let _ = writeln!(text, "{change}");
+            text
+        });
+        say(&text);
+        Ok(if changes.is_empty() { Exit::Healthy } else { Exit::Changes })
+    })
+}
+
+pub(crate) fn run(arguments: &ApplyArguments) -> Exit {
+    with_cluster(&arguments.cluster, async |cluster, plan, options| {
+        let line = |text: &str| say(&format!("{text}\n"));
+        let how = ApplyOptions { wait_max: arguments.timeout.0, say: &line };
+        let applied = apply(&cluster, &plan, &options, &how).await?;
+        let (objects, connectors) = (applied.changes.len(), applied.connectors.len());
+        let tables: Vec<&str> = plan.tables.iter().map(|pipeline| pipeline.names.table.as_str()).collect();
+        line(&format!("{} run: {objects} objects and {connectors} connectors changed", tables.join(", ")));
+        Ok(Exit::Healthy)
+    })
+}
+
+/// Plans, connects and runs.
+fn with_cluster<F: Future<Output = Result<Exit, ApplyError>>>(
+    arguments: &ClusterArguments,
+    body: impl FnOnce(Cluster, Plan, RenderOptions) -> F,
+) -> Exit {
+    let (plan, options) = match planned(&arguments.selection) {
+        Ok(planned) => planned,
+        Err(problems) => return refuse(&problems),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            report::print(&report::error(&error));
+            return Exit::Internal;
+        }
+    };
+    // What the settings alone say is told before a cluster is asked.
+    if let Err(problems) = datapipe_k8s::render(&plan, &options) {
+        return refuse(&problems);
+    }
+    let ended = runtime.block_on(async {
+        let cluster = Cluster::connect(arguments.context.as_deref()).await?;
+        body(cluster, plan, options).await
+    });
+    ended.unwrap_or_else(|error| tell(&error))
+}
+
+fn tell(error: &ApplyError) -> Exit {
+    match error {
+        ApplyError::Refused(problems) => {
+            report::print(&report::problems("the cluster is not ready for this; nothing was changed", problems));
+            Exit::Unavailable
+        }
+        ApplyError::Cluster(cluster) if cluster.unreachable => {
+            report::print(&report::error(error));
+            Exit::Unavailable
+        }
+        _ => {
+            report::print(&report::error(error));
+            Exit::Failed
+        }
+    }
+}
+
+/// There is nobody to tell if the reader is gone.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,181 @@
+//! The cluster's API.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams};
+use kube::client::Body;
+use kube::config::KubeConfigOptions;
+use kube::{Client, Config};
+use serde_json::Value;
+
+use super::difference::{Change, What, differing};
+use crate::NAMESPACE;
+
+/// Who owns the fields that are sent.
+pub(super) const FIELD_MANAGER: &str = "datapipe-deploy";
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+
+/// What was asked of a cluster, and why it did not come about.
+#[derive(Debug, thiserror::Error)]
+#[error("{attempt}: {why}; {fix}")]
+pub struct ClusterError {
+    /// What was attempted, with the object.
+    pub attempt: String,
+    /// Why it failed.
+    pub why: String,
+    /// What to do.
+    pub fix: String,
+    /// Whether the cluster did not answer at all.
+    pub unreachable: bool,
+}
+
+impl ClusterError {
+    fn of(attempt: String, error: &kube::Error) -> Self {
+        let kube::Error::Api(status) = error else {
+            let fix = "look at the cluster's address, at the network and at the kubeconfig's credentials".to_owned();
+            return Self { attempt, why: chain(error), fix, unreachable: true };
+        };
+        let fix = match status.code {
+            401 => "sign in again, or name another context with --context",
+            403 => "have somebody grant that right to your user",
+            409 => "somebody else manages that field: let go of it there, or take it out of the settings here",
+            404 => "look whether the namespace and the kind exist in this cluster",
+            422 => "the cluster does not accept the object as it is: correct the setting that the message names",
+            _ => "try again; if it stays, look at the API server's log",
+        };
+        Self { attempt, why: status.message.clone(), fix: fix.to_owned(), unreachable: false }
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(link) = cause {
+        let link_text = link.to_string();
+        if !text.contains(&link_text) {
+            text = format!("{text}: {link_text}");
+        }
+        cause = link.source();
+    }
+    text
+}
+
+/// A connection to a cluster.
+pub struct Cluster {
+    pub(super) client: Client,
+}
+
+impl Cluster {
+    /// The cluster of a context of the kubeconfig, or of the current one; within a pod its own cluster.
+    pub async fn connect(context: Option<&str>) -> Result<Self, ClusterError> {
+        let failed = |why: String| ClusterError {
+            attempt: "reading the kubeconfig".to_owned(),
+            why,
+            fix: "name a context that `kubectl config get-contexts` shows, with --context; KUBECONFIG names the file"
+                .to_owned(),
+            unreachable: false,
+        };
+        let named = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+        let mut config = match context {
+            Some(_) => Config::from_kubeconfig(&named).await.map_err(|error| failed(chain(&error)))?,
+            None => Config::infer().await.map_err(|error| failed(chain(&error)))?,
+        };
+        config.connect_timeout = Some(CONNECT_MAX);
+        config.read_timeout = Some(ANSWER_MAX);
+        let attempt = format!("asking the cluster at {} for its version", config.cluster_url);
+        let client = Client::try_from(config).map_err(|error| failed(chain(&error)))?;
+        client.apiserver_version().await.map_err(|error| ClusterError::of(attempt, &error))?;
+        Ok(Self { client })
+    }
+
+    pub(super) fn api(&self, object: &Value) -> Api<DynamicObject> {
+        let resource = match object["kind"].as_str().unwrap_or_default() {
+            "Namespace" => return Api::all_with(self.client.clone(), &ApiResource::erase::<Namespace>(&())),
+            "NetworkPolicy" => ApiResource::erase::<NetworkPolicy>(&()),
+            "ConfigMap" => ApiResource::erase::<ConfigMap>(&()),
+            "Service" => ApiResource::erase::<Service>(&()),
+            "StatefulSet" => ApiResource::erase::<StatefulSet>(&()),
+            _ => ApiResource::erase::<Deployment>(&()),
+        };
+        Api::namespaced_with(self.client.clone(), NAMESPACE, &resource)
+    }
+
+    /// The object as it is in the cluster.
+    pub(super) async fn live(&self, object: &Value) -> Result<Option<Value>, ClusterError> {
+        let found = self.api(object).get_opt(name(object)).await;
+        let found = found.map_err(|error| ClusterError::of(format!("reading {}", title(object)), &error))?;
+        Ok(found.map(|found| serde_json::to_value(found).unwrap_or_default()))
+    }
+
+    /// Sends an object as this program's own.
+    pub(super) async fn send(&self, object: &Value) -> Result<(), ClusterError> {
+        self.patch(object, false).await.map(|_| ())
+    }
+
+    /// Sending what is as it should be changes nothing, so the API server itself says what would change: what it fills in
+    /// and what others own are no difference.
+    pub(super) async fn change(&self, object: &Value) -> Result<Option<Change>, ClusterError> {
+        let change = |what| Some(Change { object: title(object), what });
+        let Some(live) = self.live(object).await? else { return Ok(change(What::New)) };
+        let would_be = self.patch(object, true).await?;
+        let paths = differing(&live, &would_be);
+        Ok(if paths.is_empty() { None } else { change(What::Changed(paths)) })
+    }
+
+    async fn patch(&self, object: &Value, dry_run: bool) -> Result<Value, ClusterError> {
+        let parameters = PatchParams { dry_run, ..PatchParams::apply(FIELD_MANAGER) };
+        let sent = self.api(object).patch(name(object), &parameters, &Patch::Apply(object)).await;
+        let sent = sent.map_err(|error| ClusterError::of(format!("applying {}", title(object)), &error))?;
+        Ok(serde_json::to_value(sent).unwrap_or_default())
+    }
+
+    pub(super) async fn pods(&self, app: &str) -> Result<Vec<Pod>, ClusterError> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let list = api.list(&ListParams::default().labels(&format!("app={app}"))).await;
+        list.map(|list| list.items).map_err(|error| ClusterError::of(format!("listing the pods of {app}"), &error))
+    }
+
+    /// The keys of a Secret; none if it is not there. Values are not looked at.
+    pub(super) async fn secret_keys(&self, name: &str) -> Result<Option<Vec<String>>, ClusterError> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let found = api.get_opt(name).await;
+        let found = found.map_err(|error| ClusterError::of(format!("reading the keys of Secret {name}"), &error))?;
+        Ok(found.map(|secret| secret.data.unwrap_or_default().into_keys().collect()))
+    }
+
+    /// Asks a worker, by its Service: the status and the body.
+    pub(super) async fn ask(
+        &self,
+        method: &str,
+        service: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(u16, Value), ClusterError> {
+        let attempt = format!("asking {service} for {path}");
+        let uri = format!("/api/v1/namespaces/{NAMESPACE}/services/{service}:rest/proxy{path}");
+        let bytes = body.map(|body| serde_json::to_vec(body).unwrap_or_default()).unwrap_or_default();
+        let request = http::Request::builder().method(method).uri(uri).header("Content-Type", "application/json");
+        let failed = |error: kube::Error| ClusterError::of(attempt.clone(), &error);
+        let request = request.body(Body::from(bytes)).map_err(|error| failed(kube::Error::HttpError(error)))?;
+        let answer = self.client.send(request).await.map_err(failed)?;
+        let status = answer.status().as_u16();
+        let bytes = answer.into_body().collect_bytes().await.map_err(failed)?;
+        // The API server's own refusals are texts or objects of its own: they are told as they are.
+        let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
+        Ok((status, serde_json::from_slice(&bytes).unwrap_or_else(|_| text())))
+    }
+}
+
+pub(super) fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+/// `Deployment kafka-connect-users`
+pub(super) fn title(object: &Value) -> String {
+    format!("{} {}", object["kind"].as_str().unwrap_or_default(), name(object))
+}

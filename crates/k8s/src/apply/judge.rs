@@ -1,0 +1,171 @@
+//! Why something is not ready, from what the cluster says. Pure.
+
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+use serde_json::Value;
+
+/// Why the controller's part of a Deployment or `StatefulSet` is not done; none if it is.
+pub(super) fn unfinished(live: &Value) -> Option<String> {
+    let status = &live["status"];
+    let number = |value: &Value| value.as_i64().unwrap_or(0);
+    let wanted = live["spec"]["replicas"].as_i64().unwrap_or(1);
+    // A quota, or an admission rule, keeps pods from being made at all.
+    let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+    let refused = conditions.iter().find(|one| one["type"] == "ReplicaFailure" && one["status"] == "True");
+    if let Some(message) = refused.and_then(|one| one["message"].as_str()) {
+        return Some(message.to_owned());
+    }
+    if number(&status["observedGeneration"]) < number(&live["metadata"]["generation"]) {
+        return Some("its controller has not seen the change yet".to_owned());
+    }
+    if number(&status["updatedReplicas"]) < wanted && status["currentRevision"] != status["updateRevision"] {
+        return Some("the old pod is still being replaced".to_owned());
+    }
+    let ready = number(&status["readyReplicas"]);
+    (ready < wanted || number(&status["replicas"]) > wanted).then(|| format!("{ready} of {wanted} pods are ready"))
+}
+
+/// Why a pod is not ready, in words; none if it is.
+pub(super) fn not_ready(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let conditions = status.conditions.as_deref().unwrap_or_default();
+    if conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True") {
+        return None;
+    }
+    let unscheduled = conditions.iter().find(|one| one.type_ == "PodScheduled" && one.status == "False");
+    if let Some(condition) = unscheduled {
+        return Some(format!("no node takes it: {}", condition.message.as_deref().unwrap_or("no reason given")));
+    }
+    let containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+    containers
+        .filter(|container| !container.ready)
+        .find_map(|container| trouble(container, &limit(pod, &container.name)))
+}
+
+fn limit(pod: &Pod, container: &str) -> String {
+    let spec = pod.spec.as_ref();
+    let all = spec.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+    let found = all
+        .filter(|one| one.name == container)
+        .find_map(|one| one.resources.as_ref()?.limits.as_ref()?.get("memory").map(|quantity| quantity.0.clone()));
+    found.unwrap_or_else(|| "its limit".to_owned())
+}
+
+fn trouble(container: &ContainerStatus, limit: &str) -> Option<String> {
+    let name = &container.name;
+    let state = container.state.clone().unwrap_or_default();
+    if let Some(waiting) = &state.waiting {
+        let message = waiting.message.as_deref().unwrap_or_default();
+        match waiting.reason.as_deref().unwrap_or_default() {
+            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
+                return Some(format!("{name}: image {} cannot be had: {message}", container.image));
+            }
+            "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+                return Some(format!("{name} cannot be started: {message}"));
+            }
+            _ => {}
+        }
+    }
+    if let Some(ended) = ended(container, &state, limit) {
+        return Some(ended);
+    }
+    if let Some(waiting) = state.waiting {
+        return Some(format!("{name}: {}", waiting.reason.as_deref().unwrap_or("waiting")));
+    }
+    state.running.as_ref()?;
+    let phase = if container.started == Some(true) { "runs, and its readiness probe fails" } else { "is starting" };
+    Some(format!("{name} {phase}"))
+}
+
+/// How it ended, now or before it was started again.
+fn ended(container: &ContainerStatus, state: &ContainerState, limit: &str) -> Option<String> {
+    let last = container.last_state.as_ref().and_then(|last| last.terminated.as_ref());
+    let ended = state.terminated.as_ref().filter(|ended| ended.exit_code != 0).or(last)?;
+    let times = container.restart_count;
+    let name = &container.name;
+    let again = if times == 0 { String::new() } else { format!(", and was started again {times} times") };
+    if ended.reason.as_deref() == Some("OOMKilled") {
+        return Some(format!("{name} took more memory than {limit} and was killed{again}"));
+    }
+    let why = match ended.exit_code {
+        78 => " (its settings are wrong)",
+        69 => " (a server that it needs is missing or not ready)",
+        137 => " (killed: its liveness probe failed, or the node was short of memory)",
+        _ => "",
+    };
+    let code = ended.exit_code;
+    Some(format!(
+        "{name} ended with code {code}{why}{again}; its last words: kubectl logs -n data-ingestion POD -c {name} --previous"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(status: &Value) -> Option<String> {
+        let containers = json!([{ "name": "kafka-connect", "resources": { "limits": { "memory": "250Mi" } } }]);
+        let pod = json!({ "spec": { "containers": containers }, "status": status });
+        not_ready(&serde_json::from_value(pod).unwrap())
+    }
+
+    fn container(state: &Value, last: &Value, restarts: i32) -> Value {
+        json!({ "containerStatuses": [{ "name": "kafka-connect", "image": "connect:1", "imageID": "", "ready": false,
+                "restartCount": restarts, "state": state, "lastState": last }] })
+    }
+
+    #[test]
+    fn pods_in_words() {
+        let none = json!({});
+        let waiting = |reason: &str, message: &str| json!({ "waiting": { "reason": reason, "message": message } });
+        let ended = |code: i32, reason: &str| json!({ "terminated": { "exitCode": code, "reason": reason } });
+        let unscheduled = json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "message": "0/1 nodes: Insufficient memory" }] });
+        let ready = json!({ "conditions": [{ "type": "Ready", "status": "True" }] });
+        assert_eq!(told(&ready), None);
+        let cases = [
+            (unscheduled, "no node takes it: 0/1 nodes: Insufficient memory"),
+            (
+                container(&waiting("ImagePullBackOff", "not found"), &none, 0),
+                "kafka-connect: image connect:1 cannot be had: not found",
+            ),
+            (
+                container(&waiting("CreateContainerConfigError", "secret \"a\" not found"), &none, 0),
+                "kafka-connect cannot be started: secret \"a\" not found",
+            ),
+            (
+                container(&waiting("CrashLoopBackOff", ""), &ended(137, "OOMKilled"), 3),
+                "kafka-connect took more memory than 250Mi and was killed, and was started again 3 times",
+            ),
+            (
+                container(&waiting("CrashLoopBackOff", ""), &ended(78, "Error"), 1),
+                "kafka-connect ended with code 78 (its settings are wrong), and was started again 1 times; its last words: \
+                 kubectl logs -n data-ingestion POD -c kafka-connect --previous",
+            ),
+            (container(&waiting("PodInitializing", ""), &none, 0), "kafka-connect: PodInitializing"),
+            (container(&json!({ "running": {} }), &none, 0), "kafka-connect is starting"),
+        ];
+        for (status, words) in cases {
+            assert_eq!(told(&status).as_deref(), Some(words));
+        }
+    }
+
+    #[test]
+    fn controllers_in_words() {
+        let live = |status: Value| {
+            unfinished(&json!({ "metadata": { "generation": 2 }, "spec": { "replicas": 1 }, "status": status }))
+        };
+        let done = json!({ "observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1 });
+        assert_eq!(live(done.clone()), None);
+        let mut old = done.clone();
+        old["observedGeneration"] = json!(1);
+        assert_eq!(live(old).unwrap(), "its controller has not seen the change yet");
+        let mut starting = done.clone();
+        starting["readyReplicas"] = Value::Null;
+        assert_eq!(live(starting).unwrap(), "0 of 1 pods are ready");
+        let mut refused = done;
+        refused["conditions"] =
+            json!([{ "type": "ReplicaFailure", "status": "True", "message": "exceeded quota: small" }]);
+        assert_eq!(live(refused).unwrap(), "exceeded quota: small");
+    }
+}

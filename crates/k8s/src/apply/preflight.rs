@@ -1,0 +1,146 @@
+//! What keeps an apply from working, found before anything is sent; all of it at once.
+
+use std::collections::BTreeSet;
+
+use datapipe_core::plan::{Plan, Problem};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use kube::api::{Api, PostParams};
+use serde_json::Value;
+
+use super::cluster::{Cluster, ClusterError, FIELD_MANAGER, title};
+use crate::checks::own_postgres;
+use crate::postgres::SUPERUSER_KEY;
+use crate::worker::secret_keys;
+use crate::{CREDENTIALS, NAMESPACE, POSTGRES, Tree};
+
+/// Group, resource and subresource, and what is done with them.
+const RIGHTS: [(&str, &str, &str, &[&str]); 9] = [
+    ("", "namespaces", "", &["get", "patch"]),
+    ("", "configmaps", "", &["get", "create", "patch"]),
+    ("", "services", "", &["get", "create", "patch"]),
+    ("", "secrets", "", &["get"]),
+    ("", "pods", "", &["list"]),
+    ("", "services", "proxy", &["get", "create", "update"]),
+    ("apps", "deployments", "", &["get", "create", "patch"]),
+    ("apps", "statefulsets", "", &["get", "create", "patch"]),
+    ("networking.k8s.io", "networkpolicies", "", &["get", "create", "patch"]),
+];
+
+pub(super) async fn look(cluster: &Cluster, plan: &Plan, tree: &Tree) -> Result<Vec<Problem>, ClusterError> {
+    let mut problems = rights(cluster).await?;
+    if !problems.is_empty() {
+        // The rest would fail by the same.
+        return Ok(problems);
+    }
+    let mut wanted = vec![(CREDENTIALS, secret_keys(plan))];
+    if own_postgres(plan) {
+        wanted.push((POSTGRES, BTreeSet::from([SUPERUSER_KEY.to_owned()])));
+    }
+    for (secret, keys) in wanted {
+        problems.extend(missing(secret, &keys, cluster.secret_keys(secret).await?.as_deref()));
+    }
+    for object in tree.objects().filter(|object| object["kind"] != "Namespace") {
+        problems.extend(cluster.live(object).await?.and_then(|live| foreign(&live)));
+    }
+    Ok(problems)
+}
+
+async fn rights(cluster: &Cluster) -> Result<Vec<Problem>, ClusterError> {
+    let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
+    let mut problems = Vec::new();
+    for (group, resource, subresource, verbs) in RIGHTS {
+        for verb in verbs {
+            let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+            let attributes = ResourceAttributes {
+                group: text(group),
+                resource: text(resource),
+                subresource: text(subresource),
+                verb: text(verb),
+                namespace: (resource != "namespaces").then(|| NAMESPACE.to_owned()),
+                ..ResourceAttributes::default()
+            };
+            let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
+            let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+            let answer = api.create(&PostParams::default(), &review).await;
+            let allowed = answer.map_err(|error| cluster_error("asking what this user may do", &error))?;
+            if !allowed.status.is_some_and(|status| status.allowed) {
+                let what =
+                    if subresource.is_empty() { resource.to_owned() } else { format!("{resource}/{subresource}") };
+                let fix = format!("have somebody grant it in {NAMESPACE}, or name another context with --context");
+                problems.push(Problem::new("rights", format!("this user may not {verb} {what}"), fix));
+            }
+        }
+    }
+    Ok(problems)
+}
+
+fn cluster_error(attempt: &str, error: &kube::Error) -> ClusterError {
+    ClusterError {
+        attempt: attempt.to_owned(),
+        why: error.to_string(),
+        fix: "look at the cluster's API server".to_owned(),
+        unreachable: !matches!(error, kube::Error::Api(_)),
+    }
+}
+
+/// Keys that a Secret lacks, with the command that makes it.
+fn missing(secret: &str, wanted: &BTreeSet<String>, found: Option<&[String]>) -> Option<Problem> {
+    let lacking: Vec<&String> = wanted.iter().filter(|key| !found.unwrap_or_default().contains(key)).collect();
+    if lacking.is_empty() {
+        return None;
+    }
+    let files: Vec<String> = wanted.iter().map(|key| format!("--from-file={key}=FILE")).collect();
+    let make = format!("kubectl create secret generic {secret} -n {NAMESPACE} {}", files.join(" "));
+    let (what, fix) = if found.is_none() {
+        ("is not there".to_owned(), format!("make it: {make}"))
+    } else {
+        let keys: Vec<&str> = lacking.iter().map(|key| key.as_str()).collect();
+        (format!("lacks {}", keys.join(", ")), format!("add them, or delete it and make it anew: {make}"))
+    };
+    Some(Problem::new(format!("Secret {secret}"), what, fix))
+}
+
+/// An object of the same name that somebody else has made.
+fn foreign(live: &Value) -> Option<Problem> {
+    let managers = live["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+    let sent_by_us = managers.iter().any(|entry| entry["manager"] == FIELD_MANAGER);
+    let labelled = live["metadata"]["labels"]["app.kubernetes.io/managed-by"] == FIELD_MANAGER;
+    if sent_by_us || labelled {
+        return None;
+    }
+    let by: Vec<&str> = managers.iter().filter_map(|entry| entry["manager"].as_str()).collect();
+    let what =
+        format!("is there already, made by {}", if by.is_empty() { "somebody else".to_owned() } else { by.join(", ") });
+    let fix = "remove or rename it, or label it app.kubernetes.io/managed-by=datapipe-deploy to hand it over";
+    Some(Problem::new(title(live), what, fix))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_secret_lacks() {
+        let wanted = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
+        let told = |found: Option<&[String]>| missing("s", &wanted, found).map(|problem| problem.to_string());
+        assert_eq!(told(Some(&["b".to_owned(), "a".to_owned(), "c".to_owned()])), None);
+        let command = "kubectl create secret generic s -n data-ingestion --from-file=a=FILE --from-file=b=FILE";
+        assert_eq!(told(None), Some(format!("Secret s: is not there; make it: {command}")));
+        let lacks = format!("Secret s: lacks b; add them, or delete it and make it anew: {command}");
+        assert_eq!(told(Some(&["a".to_owned()])), Some(lacks));
+    }
+
+    #[test]
+    fn who_made_an_object() {
+        let live = |manager: &str, label: &str| {
+            json!({ "kind": "Service", "metadata": { "name": "kafka", "labels": { "app.kubernetes.io/managed-by": label },
+                    "managedFields": [{ "manager": manager }] } })
+        };
+        assert_eq!(foreign(&live("datapipe-deploy", "")), None);
+        assert_eq!(foreign(&live("kubectl", "datapipe-deploy")), None, "applied by kubectl from the rendered files");
+        let told = foreign(&live("Helm", "Helm")).unwrap().to_string();
+        assert!(told.starts_with("Service kafka: is there already, made by Helm; remove or rename it"), "{told}");
+    }
+}
