@@ -17,7 +17,9 @@ pub(super) fn unfinished(live: &Value) -> Option<String> {
     if number(&status["observedGeneration"]) < number(&live["metadata"]["generation"]) {
         return Some("its controller has not seen the change yet".to_owned());
     }
-    if number(&status["updatedReplicas"]) < wanted && status["currentRevision"] != status["updateRevision"] {
+    // A StatefulSet that is done may count none as updated; its revisions tell. A Deployment has none of these.
+    let revisions_differ = live["kind"] != "StatefulSet" || status["currentRevision"] != status["updateRevision"];
+    if number(&status["updatedReplicas"]) < wanted && revisions_differ {
         return Some("the old pod is still being replaced".to_owned());
     }
     let ready = number(&status["readyReplicas"]);
@@ -160,6 +162,9 @@ mod tests {
         let mut old = done.clone();
         old["observedGeneration"] = json!(1);
         assert_eq!(live(old).unwrap(), "its controller has not seen the change yet");
+        let mut replaced = done.clone();
+        replaced["updatedReplicas"] = json!(0);
+        assert_eq!(live(replaced).unwrap(), "the old pod is still being replaced");
         let mut starting = done.clone();
         starting["readyReplicas"] = Value::Null;
         assert_eq!(live(starting).unwrap(), "0 of 1 pods are ready");
