@@ -226,9 +226,9 @@ impl Adapters for Real {
         let mut watches = self.watches.lock().await;
         let Watches { server, log } = &mut *watches;
         let look = async { tokio::join!(observe_server(server, source, &self.allowed), self.observe_log(log, sink)) };
-        let (server, log_end) = tokio::time::timeout(OBSERVE_MAX, look).await.unwrap_or_default();
+        let (server, log_ends) = tokio::time::timeout(OBSERVE_MAX, look).await.unwrap_or_default();
         let (server_lsn, retained_bytes) = server.unzip();
-        Observation { server_lsn, retained_bytes, log_end }
+        Observation { server_lsn, retained_bytes, log_ends }
     }
 
     fn resident_bytes(&self) -> Option<u64> {
@@ -306,13 +306,13 @@ async fn observe_server(
 }
 
 impl Real {
-    async fn observe_log(&self, watch: &mut Option<LagWatch>, config: Option<&SinkConfig>) -> Option<i64> {
+    async fn observe_log(&self, watch: &mut Option<LagWatch>, config: Option<&SinkConfig>) -> Option<Vec<i64>> {
         let config = config?;
         if watch.is_none() {
             *watch = LagWatch::new(&self.kafka, &config.topic, config.group()).ok();
         }
         let partitions = watch.as_ref()?.look().await.ok()?;
-        Some(partitions.iter().map(|partition| partition.end).sum())
+        Some(partitions.iter().map(|partition| partition.end).collect())
     }
 }
 

@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 pub mod allow_list;
+pub mod assignment;
 pub mod catalog;
 pub mod change;
 pub mod connector;

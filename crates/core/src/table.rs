@@ -281,11 +281,19 @@ pub struct Sink {
     pub age_max: Duration,
     /// The compression; gzip by convention.
     pub compression: Compression,
+    /// How many tasks share the topic's partitions; 1 by convention.
+    pub tasks: u32,
 }
 
 impl Default for Sink {
     fn default() -> Self {
-        Self { rows_max: 50_000, bytes_max: 64 << 20, age_max: Duration::from_secs(60), compression: Compression::Gzip }
+        Self {
+            rows_max: 50_000,
+            bytes_max: 64 << 20,
+            age_max: Duration::from_secs(60),
+            compression: Compression::Gzip,
+            tasks: 1,
+        }
     }
 }
 
@@ -301,6 +309,13 @@ impl Sink {
     #[must_use]
     pub fn with_bytes_max(mut self, bytes_max: u64) -> Self {
         self.bytes_max = bytes_max;
+        self
+    }
+
+    /// With another number of tasks.
+    #[must_use]
+    pub fn with_tasks(mut self, tasks: u32) -> Self {
+        self.tasks = tasks;
         self
     }
 

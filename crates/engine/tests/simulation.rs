@@ -10,7 +10,7 @@ use datapipe_testkit::sim::{Coverage, Mutation, Plan, explore, simulate};
 
 mod harness;
 
-use harness::{engine, setting};
+use harness::{engine, engine_with_three_tasks, setting};
 
 const SCHEDULES: u64 = 10_000;
 const THREADS: usize = 2;
@@ -61,6 +61,18 @@ fn nothing_is_lost_nothing_is_doubled_whatever_fails() {
         panic!("seeds {seeds:?} fail; replay with DATAPIPE_SIM_SEED={seed}: {wrong:#?}");
     }
     assert!(missing.is_empty(), "not reached: {missing:?}");
+}
+
+/// Three tasks share three or four partitions, and are all crashed at any moment.
+#[test]
+fn several_tasks_keep_every_partition_one_chain() {
+    let schedules = setting("DATAPIPE_SIM_SCHEDULES").unwrap_or(SCHEDULES) / 5;
+    for seed in 0..schedules {
+        let mut plan = Plan::of(seed);
+        plan.kafka.partitions = 3 + i32::try_from(seed % 2).unwrap();
+        let found = simulate(plan, engine_with_three_tasks(), None, false);
+        assert_eq!(found.wrong, Vec::<String>::new(), "seed {seed}");
+    }
 }
 
 #[test]

@@ -30,14 +30,14 @@ pub trait Ownership: Send {
 }
 
 /// What is seen of the systems around a pipeline, for metrics. What could not be seen is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observation {
     /// The end of the server's log, in bytes from its beginning.
     pub server_lsn: Option<u64>,
     /// How much log the slot holds back, in bytes.
     pub retained_bytes: Option<u64>,
-    /// The sum of the data topic's end offsets.
-    pub log_end: Option<i64>,
+    /// The end offset of each of the data topic's partitions, from 0.
+    pub log_ends: Option<Vec<i64>>,
 }
 
 /// Makes the ports for one connector's run. Every call makes new ones: a failed run's ports are thrown away.

@@ -12,6 +12,15 @@ pub(crate) enum Connector {
 }
 
 impl Connector {
+    /// How many tasks it has.
+    pub(crate) fn tasks(&self) -> u32 {
+        match self {
+            Self::Source(_) => 1,
+            Self::Sink(config) => config.tasks.get(),
+            Self::Unusable(_) => 0,
+        }
+    }
+
     /// Keys that were given and change nothing here.
     pub(crate) fn ignored(&self) -> &[String] {
         match self {

@@ -7,7 +7,7 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::connectors::Connector;
-use crate::lifecycle::{Going, Run, Step, steps, wanted};
+use crate::lifecycle::{Going, Run, Step, TaskKey, steps, wanted};
 use crate::tasks::{self, Task};
 use crate::view::View;
 use crate::worker::{Shown, lock};
@@ -15,53 +15,55 @@ use crate::worker::{Shown, lock};
 /// The runs of one ownership. Dropping it drops them where they are.
 pub(crate) struct Fleet {
     shown: Arc<Shown>,
-    going: BTreeMap<String, Going>,
-    stops: BTreeMap<String, CancellationToken>,
+    going: BTreeMap<TaskKey, Going>,
+    stops: BTreeMap<TaskKey, CancellationToken>,
     running: JoinSet<()>,
-    names: BTreeMap<Id, String>,
+    keys: BTreeMap<Id, TaskKey>,
 }
 
 impl Fleet {
     pub(crate) fn new(shown: Arc<Shown>) -> Self {
-        let (going, stops, names) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { shown, going, stops, running: JoinSet::new(), names }
+        let (going, stops, keys) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { shown, going, stops, running: JoinSet::new(), keys }
     }
 
     /// Starts what should run and tells the rest to end.
     pub(crate) fn steer(&mut self, view: &View) {
         for step in steps(&wanted(view), &self.going) {
             match step {
-                Step::Start(name, run) => self.start(name, run),
-                Step::End(name) => self.end(name),
+                Step::Start(key, run) => self.start(key, run),
+                Step::End(key) => self.end(&key),
             }
         }
     }
 
-    fn start(&mut self, name: String, run: Run) {
+    fn start(&mut self, key: TaskKey, run: Run) {
         let task = match &run.connector {
             Connector::Source(config) => Task::source(config),
-            Connector::Sink(config) => Task::sink(config),
+            Connector::Sink(config) => Task::sink(config, key.1),
             Connector::Unusable(_) => return,
         };
         let task = Arc::new(task);
         let ignored = run.connector.ignored();
-        tracing::info!(connector = %name, restarts = run.restarts, ?ignored, "starting; ignored keys change nothing here");
-        lock(&self.shown.tasks).insert(name.clone(), Arc::clone(&task));
-        lock(&self.shown.runs).insert(name.clone(), run.restarts);
+        let (connector, number) = (&key.0, key.1);
+        let restarts = run.restarts;
+        tracing::info!(%connector, task = number, restarts, ?ignored, "starting; ignored keys change nothing here");
+        lock(&self.shown.tasks).insert(key.clone(), Arc::clone(&task));
+        lock(&self.shown.runs).insert(key.clone(), restarts);
         let stop = CancellationToken::new();
         let work = work(Arc::clone(&self.shown), task, run.connector.clone(), stop.clone());
         let handle = self.running.spawn(work);
-        self.names.insert(handle.id(), name.clone());
-        self.stops.insert(name.clone(), stop);
-        self.going.insert(name, Going::Running(run));
+        self.keys.insert(handle.id(), key.clone());
+        self.stops.insert(key.clone(), stop);
+        self.going.insert(key, Going { run, ending: false });
     }
 
-    fn end(&mut self, name: String) {
-        if let Some(stop) = self.stops.get(&name) {
-            tracing::info!(connector = %name, "ending");
+    fn end(&mut self, key: &TaskKey) {
+        if let (Some(stop), Some(going)) = (self.stops.get(key), self.going.get_mut(key)) {
+            tracing::info!(connector = %key.0, task = key.1, "ending");
             stop.cancel();
+            going.ending = true;
         }
-        self.going.insert(name, Going::Ending);
     }
 
     /// Waits until a run has ended, and returns what it showed of itself; for ever if none is going.
@@ -71,14 +73,14 @@ impl Fleet {
             Some(Ok((id, ()))) => (id, None),
             Some(Err(error)) => (error.id(), Some(error)),
         };
-        let name = self.names.remove(&id)?;
+        let key = self.keys.remove(&id)?;
         if let Some(error) = failed {
-            tracing::error!(connector = %name, "the task ended by a defect: {error}");
+            tracing::error!(connector = %key.0, task = key.1, "the task ended by a defect: {error}");
         }
-        self.going.remove(&name);
-        self.stops.remove(&name);
-        lock(&self.shown.runs).remove(&name);
-        lock(&self.shown.tasks).remove(&name)
+        self.going.remove(&key);
+        self.stops.remove(&key);
+        lock(&self.shown.runs).remove(&key);
+        lock(&self.shown.tasks).remove(&key)
     }
 
     /// Ends all runs and waits for them.
@@ -110,7 +112,7 @@ async fn work(shown: Arc<Shown>, task: Arc<Task>, connector: Connector, stop: Ca
         () = run => {}
         () = overdue => {
             let limit_s = settings.drain_max.as_secs();
-            tracing::warn!(connector = %task.connector, limit_s, "the task did not end in time and is dropped");
+            tracing::warn!(connector = %task.connector, task = task.number, limit_s, "the task did not end in time and is dropped");
         }
     }
 }

@@ -53,13 +53,15 @@ async fn read(shown: &Shown, backoff: &mut Backoff) -> Result<(), PortError> {
 fn act(shown: &Shown, item: &FeedItem) {
     match item {
         FeedItem::Config { record: ConfigRecord::Restart(request), .. } if request.include_tasks => {
-            let task = lock(&shown.tasks).get(&request.connector).cloned();
-            let failed = task.is_some_and(|task| task.state(shown.clock.now_us()).0 == State::Failed);
-            if failed || !request.only_failed {
-                shown.view.send_modify(|view| {
-                    view.restart(&request.connector);
-                });
-            }
+            let (going, now_us) = (lock(&shown.tasks).clone(), shown.clock.now_us());
+            let tasks = going.values().filter(|task| task.connector == request.connector);
+            let again = tasks.filter(|task| !request.only_failed || task.state(now_us).0 == State::Failed);
+            let again: Vec<u32> = again.map(|task| task.number).collect();
+            shown.view.send_modify(|view| {
+                for task in again {
+                    view.restart(&request.connector, task);
+                }
+            });
         }
         FeedItem::Config { record: ConfigRecord::LoggerLevel { logger, level }, .. } => {
             shown.adapters.set_logger_level(logger, level);

@@ -22,11 +22,11 @@ pub(crate) struct Standing {
     pub(crate) tasks: Vec<StatusRecord>,
 }
 
-/// How a connector stands, by what is wanted of it and by the state of its run.
+/// How a connector stands, by what is wanted of it and by the states of its tasks' runs.
 pub(crate) fn standing(
     view: &View,
     name: &str,
-    run: Option<(State, Option<String>)>,
+    run: impl Fn(u32) -> Option<(State, Option<String>)>,
     author: &Author,
 ) -> Option<Standing> {
     let (registered, connector) = view.get(name)?;
@@ -38,7 +38,7 @@ pub(crate) fn standing(
         generation: author.generation,
         version: version.clone(),
     };
-    let (own, mut task) = match (registered.target, connector) {
+    let (own, task) = match (registered.target, connector) {
         (TargetState::Stopped, _) => ((State::Stopped, None), (State::Unassigned, None)),
         (TargetState::Paused, _) => ((State::Paused, None), (State::Paused, None)),
         (TargetState::Started, Connector::Unusable(why)) => {
@@ -46,13 +46,12 @@ pub(crate) fn standing(
         }
         (TargetState::Started, _) => ((State::Running, None), (State::Unassigned, None)),
     };
-    if registered.target == TargetState::Started
-        && let Some(run) = run
-    {
-        task = run;
-    }
-    let tasks = registered.tasks.iter().map(|_| record(task.0, task.1.clone())).collect();
-    Some(Standing { connector: record(own.0, own.1), tasks })
+    let tasks = (0..).zip(&registered.tasks).map(|(number, _)| {
+        let run = Some(number).filter(|_| registered.target == TargetState::Started).and_then(&run);
+        let (state, trace) = run.unwrap_or_else(|| task.clone());
+        record(state, trace)
+    });
+    Some(Standing { tasks: tasks.collect(), connector: record(own.0, own.1) })
 }
 
 /// The standing of whoever gives a connector up in order.
@@ -148,16 +147,16 @@ mod tests {
         view
     }
 
-    fn states(view: &View, run: Option<(State, Option<String>)>) -> (State, Vec<State>) {
-        let standing = standing(view, "a", run, &author()).unwrap();
+    fn states(view: &View, run: Option<&(State, Option<String>)>) -> (State, Vec<State>) {
+        let standing = standing(view, "a", |_| run.cloned(), &author()).unwrap();
         (standing.connector.state, standing.tasks.iter().map(|task| task.state).collect())
     }
 
     #[test]
     fn a_connector_stands_as_is_wanted_of_it_and_a_task_as_it_runs() {
         let failed = Some((State::Failed, Some("boom".to_owned())));
-        assert_eq!(states(&view(TargetState::Paused, 1), failed.clone()), (State::Paused, vec![State::Paused]));
-        assert_eq!(states(&view(TargetState::Stopped, 0), failed), (State::Stopped, vec![]));
+        assert_eq!(states(&view(TargetState::Paused, 1), failed.as_ref()), (State::Paused, vec![State::Paused]));
+        assert_eq!(states(&view(TargetState::Stopped, 0), failed.as_ref()), (State::Stopped, vec![]));
         // What cannot be used has failed itself.
         assert_eq!(states(&view(TargetState::Started, 1), None), (State::Failed, vec![State::Unassigned]));
         let mut usable = view(TargetState::Started, 1);
@@ -165,14 +164,25 @@ mod tests {
         usable.connectors.insert("a".to_owned(), Connector::Source(Box::new(config)));
         assert_eq!(states(&usable, None), (State::Running, vec![State::Unassigned]));
         let stalled = Some((State::Failed, Some("stalled".to_owned())));
-        assert_eq!(states(&usable, stalled), (State::Running, vec![State::Failed]));
+        assert_eq!(states(&usable, stalled.as_ref()), (State::Running, vec![State::Failed]));
+    }
+
+    #[test]
+    fn each_task_stands_by_its_own_run() {
+        let mut view = view(TargetState::Started, 3);
+        let config = datapipe_core::connector::SinkConfig::from_map(&fixtures::sink("a", "b")).unwrap();
+        view.connectors.insert("a".to_owned(), Connector::Sink(Box::new(config)));
+        let runs = [Some((State::Running, None)), Some((State::Failed, Some("boom".to_owned()))), None];
+        let found = standing(&view, "a", |task| runs[task as usize].clone(), &author()).unwrap();
+        let states: Vec<_> = found.tasks.iter().map(|task| (task.state, task.trace.as_deref())).collect();
+        assert_eq!(states, [(State::Running, None), (State::Failed, Some("boom")), (State::Unassigned, None)]);
     }
 
     #[test]
     fn states_are_written_once_and_what_is_gone_is_deleted() {
         let mut view = view(TargetState::Paused, 1);
         let standings: BTreeMap<String, Standing> =
-            standing(&view, "a", None, &author()).map(|standing| ("a".to_owned(), standing)).into_iter().collect();
+            standing(&view, "a", |_| None, &author()).map(|standing| ("a".to_owned(), standing)).into_iter().collect();
         let mut written = Written::default();
         let first = written.missing(&view, &standings);
         assert_eq!(first.len(), 2);
@@ -193,7 +203,7 @@ mod tests {
     #[test]
     fn whoever_leaves_in_order_leaves_nothing_running() {
         let standing = Standing {
-            connector: standing(&view(TargetState::Paused, 1), "a", None, &author()).unwrap().connector,
+            connector: standing(&view(TargetState::Paused, 1), "a", |_| None, &author()).unwrap().connector,
             tasks: vec![StatusRecord {
                 state: State::Failed,
                 trace: Some("boom".to_owned()),

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use datapipe_core::assignment::Assignment;
 use datapipe_core::connector::{DEBEZIUM_VERSION, SinkConfig, SourceConfig};
 use datapipe_core::envelope::EnvelopeSettings;
 use datapipe_core::object::CutLimits;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::adapters::Adapters;
 use crate::health::{Limits, Observed, Phase, judge};
+use crate::lifecycle::TaskKey;
 use crate::{Backoff, WorkerSettings};
 use datapipe_core::port::connect::State;
 
@@ -40,6 +42,7 @@ const PROVEN: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Task {
     pub(crate) connector: String,
+    pub(crate) number: u32,
     pub(crate) gauges: Gauges,
     limits: Limits,
     shown: Mutex<(Phase, i64)>,
@@ -50,24 +53,26 @@ pub(crate) struct Task {
 #[derive(Clone, Debug)]
 pub(crate) enum Gauges {
     Capture(Arc<CaptureGauges>),
-    Deliver(Arc<DeliverGauges>),
+    /// And what the task takes of the topic.
+    Deliver(Arc<DeliverGauges>, Assignment),
 }
 
 impl Task {
     pub(crate) fn source(config: &SourceConfig) -> Self {
         let limits = Limits { heartbeat: config.heartbeat, object_age_max: None };
-        Self::new(config.name.clone(), Gauges::Capture(Arc::default()), limits)
+        Self::new((config.name.clone(), 0), Gauges::Capture(Arc::default()), limits)
     }
 
     /// A sink has no heartbeat of its own: the source's default stands in.
-    pub(crate) fn sink(config: &SinkConfig) -> Self {
+    pub(crate) fn sink(config: &SinkConfig, number: u32) -> Self {
         let limits = Limits { heartbeat: Duration::from_secs(10), object_age_max: Some(config.age_max) };
-        Self::new(config.name.clone(), Gauges::Deliver(Arc::default()), limits)
+        let gauges = Gauges::Deliver(Arc::default(), config.assignment(number));
+        Self::new((config.name.clone(), number), gauges, limits)
     }
 
-    fn new(connector: String, gauges: Gauges, limits: Limits) -> Self {
+    fn new((connector, number): TaskKey, gauges: Gauges, limits: Limits) -> Self {
         let restarts = datapipe_engine::gauges::Counter::default();
-        Self { connector, gauges, limits, shown: Mutex::new((Phase::Standby, 0)), restarts }
+        Self { connector, number, gauges, limits, shown: Mutex::new((Phase::Standby, 0)), restarts }
     }
 
     fn show(&self, phase: Phase, now_us: i64) {
@@ -79,7 +84,7 @@ impl Task {
         let (phase, started_at_us) = self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (alive_at_us, waiting_since_us) = match &self.gauges {
             Gauges::Capture(gauges) => (gauges.committed_at_us.get(), 0),
-            Gauges::Deliver(gauges) => (gauges.polled_at_us.get(), gauges.unwritten_since_us.get()),
+            Gauges::Deliver(gauges, _) => (gauges.polled_at_us.get(), gauges.unwritten_since_us.get()),
         };
         // A run that got somewhere after the failure has recovered.
         let phase = match phase {
@@ -103,7 +108,7 @@ impl Task {
             let Err(error) = guarded(attempt()).await else { break };
             let why = error.report();
             if stop.is_cancelled() {
-                tracing::warn!(connector = %self.connector, "ended while stopping: {why}");
+                tracing::warn!(connector = %self.connector, task = self.number, "ended while stopping: {why}");
                 break;
             }
             if started.elapsed() >= PROVEN {
@@ -111,7 +116,8 @@ impl Task {
             }
             let wait = if error.kind() == ErrorKind::Refused { REFUSED_WAIT } else { backoff.after_failure() };
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-            tracing::error!(connector = %self.connector, kind = ?error.kind(), wait_ms, "task failed: {why}");
+            let (connector, task, kind) = (&self.connector, self.number, error.kind());
+            tracing::error!(%connector, task, ?kind, wait_ms, "task failed: {why}");
             self.show(Phase::Failed(why.clone()), clock.now_us());
             self.restarts.add(1);
             failed = Some(why);
@@ -204,7 +210,7 @@ pub fn capture_settings(config: &SourceConfig, offsets_topic: &str) -> CaptureSe
     }
 }
 
-/// Runs a sink connector's only task.
+/// Runs one task of a sink connector.
 pub(crate) async fn run_sink(
     task: &Task,
     config: &SinkConfig,
@@ -213,8 +219,8 @@ pub(crate) async fn run_sink(
     clock: &dyn Clock,
     stop: &CancellationToken,
 ) {
-    let Gauges::Deliver(gauges) = &task.gauges else { return };
-    let settings = deliver_settings(config, worker);
+    let Gauges::Deliver(gauges, assignment) = &task.gauges else { return };
+    let settings = deliver_settings(config, *assignment, worker);
     let attempt = || {
         let settings = &settings;
         async move {
@@ -229,10 +235,10 @@ pub(crate) async fn run_sink(
     task.supervise(clock, stop, attempt).await;
 }
 
-fn deliver_settings(config: &SinkConfig, worker: &WorkerSettings) -> DeliverSettings {
+fn deliver_settings(config: &SinkConfig, assignment: Assignment, worker: &WorkerSettings) -> DeliverSettings {
     DeliverSettings {
         connector: config.name.clone(),
-        task: 0,
+        assignment,
         layout: config.layout.clone(),
         output: config.output.clone(),
         topic: config.topic.clone(),

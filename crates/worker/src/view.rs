@@ -7,6 +7,7 @@ use datapipe_core::connector::{Registered, Registry};
 use datapipe_core::port::connect::{ConfigRecord, FeedItem, Statuses};
 
 use crate::connectors::{Connector, read};
+use crate::lifecycle::TaskKey;
 
 /// How far the reading has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,8 +31,8 @@ pub(crate) struct View {
     pub(crate) reading: Reading,
     /// The offset of the last record read of the configurations topic.
     pub(crate) last_config: Option<i64>,
-    /// How often each connector's tasks were to be started anew.
-    pub(crate) restarts: BTreeMap<String, u64>,
+    /// How often each task was to be started anew.
+    pub(crate) restarts: BTreeMap<TaskKey, u64>,
 }
 
 impl View {
@@ -59,9 +60,9 @@ impl View {
         }
     }
 
-    /// The connector's tasks are to be started anew; returns how often they were.
-    pub(crate) fn restart(&mut self, connector: &str) -> u64 {
-        let restarts = self.restarts.entry(connector.to_owned()).or_default();
+    /// A task is to be started anew; returns how often it was.
+    pub(crate) fn restart(&mut self, connector: &str, task: u32) -> u64 {
+        let restarts = self.restarts.entry((connector.to_owned(), task)).or_default();
         *restarts += 1;
         *restarts
     }

@@ -15,7 +15,7 @@ use crate::adapters::{Adapters, Jvm, Observation, Ownership};
 use crate::connectors::Connector;
 use crate::fleet::Fleet;
 use crate::follow::follow;
-use crate::lifecycle::task_records;
+use crate::lifecycle::{TaskKey, task_records};
 use crate::status::{Author, Standing, Written, given_up, standing};
 use crate::tasks::Task;
 use crate::topics::TopicsSeen;
@@ -36,10 +36,10 @@ pub(crate) struct Shown {
     pub(crate) adapters: Arc<dyn Adapters>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) view: watch::Sender<View>,
-    /// What goes on, by connector.
-    pub(crate) tasks: Mutex<BTreeMap<String, Arc<Task>>>,
+    /// What goes on.
+    pub(crate) tasks: Mutex<BTreeMap<TaskKey, Arc<Task>>>,
     /// The number of restarts that each run has seen.
-    pub(crate) runs: Mutex<BTreeMap<String, u64>>,
+    pub(crate) runs: Mutex<BTreeMap<TaskKey, u64>>,
     pub(crate) cluster_id: Mutex<Option<String>>,
     pub(crate) observation: Mutex<Observation>,
     pub(crate) generation: Mutex<Option<i32>>,
@@ -61,8 +61,9 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Shown {
     /// How a connector stands by what is known here; none if there is none.
     pub(crate) fn standing(&self, view: &View, name: &str, author: &Author) -> Option<Standing> {
-        let run = lock(&self.tasks).get(name).cloned().map(|task| task.state(self.clock.now_us()));
-        standing(view, name, run, author)
+        let (tasks, now_us) = (lock(&self.tasks).clone(), self.clock.now_us());
+        let state = |number| tasks.get(&(name.to_owned(), number)).map(|task| task.state(now_us));
+        standing(view, name, state, author)
     }
 
     /// Who this worker is as an owner; none in standby.

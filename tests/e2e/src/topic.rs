@@ -20,9 +20,11 @@ use tokio::time::sleep;
 use crate::servers::Servers;
 use crate::{Result, clients};
 
-/// The committed records of a topic's only partition.
+/// The committed records of a partition.
 #[derive(Debug, Default)]
 pub struct Topic {
+    /// The partition.
+    pub partition: i32,
     /// The first offset.
     pub start: i64,
     /// Offset and digest of each record with a value, in order.
@@ -45,14 +47,18 @@ fn digest(bytes: &[u8]) -> u64 {
 }
 
 impl Topic {
-    /// Reads a topic to its end, as a read-committed consumer sees it.
-    pub async fn read(servers: &Servers, topic: &str) -> Result<Self> {
+    /// Reads each partition of a topic to its end, as a read-committed consumer sees it.
+    pub async fn read(servers: &Servers, topic: &str) -> Result<Vec<Self>> {
         let mut reader =
             TopicReader::new(&clients::kafka(&servers.stack)?, ReaderSettings::new(topic, "datapipe-e2e"))?;
-        let mut values = Vec::new();
-        let take = |record: ReadRecord<'_>| values.extend(record.value.map(|value| (record.offset, digest(value))));
-        let start = read(&mut reader, 0, take).await?;
-        Ok(Self { start, values })
+        let mut found = Vec::new();
+        for partition in 0..reader.identity().await?.partitions {
+            let mut values = Vec::new();
+            let take = |record: ReadRecord<'_>| values.extend(record.value.map(|value| (record.offset, digest(value))));
+            let start = read(&mut reader, partition, take).await?;
+            found.push(Self { partition, start, values });
+        }
+        Ok(found)
     }
 }
 
@@ -125,7 +131,7 @@ pub async fn objects(store: &S3Store, table: &str, topic: &str) -> Result<Vec<Ob
     Ok(objects)
 }
 
-/// Waits until the objects reach the topic's last record.
+/// The objects of a partition, once they reach its last record.
 pub async fn delivered(
     store: &S3Store,
     table: &str,
@@ -133,11 +139,12 @@ pub async fn delivered(
     topic: &Topic,
     limit: Duration,
 ) -> Result<Vec<Object>> {
-    let Some((last, _)) = topic.values.last() else { return objects(store, table, name).await };
+    let last = topic.values.last().map_or(-1, |(last, _)| *last);
     let begun = Instant::now();
     loop {
-        let objects = objects(store, table, name).await?;
-        if objects.last().is_some_and(|object| object.meta.next > *last) {
+        let mut objects = objects(store, table, name).await?;
+        objects.retain(|object| object.meta.partition == topic.partition);
+        if last < 0 || objects.last().is_some_and(|object| object.meta.next > last) {
             return Ok(objects);
         }
         if begun.elapsed() > limit {
@@ -147,7 +154,7 @@ pub async fn delivered(
     }
 }
 
-/// Checks that the objects tile the log and hold its records, each once and in order; hands each line on. Returns what
+/// Checks that a partition's objects tile the log and hold its records, each once and in order; hands each line on. Returns what
 /// is wrong.
 pub async fn check(
     store: &S3Store,

@@ -1,10 +1,12 @@
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::keys::S3_SINK;
 use super::reader::Reader;
 use super::sink_output::{layout, output, write_output};
 use super::{ConfigProblem, ConfigSecret};
+use crate::assignment::Assignment;
 use crate::layout::Layout;
 use crate::output::Output;
 use crate::port::connect::ConfigMap;
@@ -19,6 +21,8 @@ pub struct SinkConfig {
     pub name: String,
     /// The only topic in `topics`.
     pub topic: String,
+    /// `tasks.max`: how many tasks share the topic's partitions.
+    pub tasks: NonZeroU32,
     /// `aws.s3.endpoint`; none for AWS's own endpoint of the region.
     pub endpoint: Option<String>,
     /// `aws.s3.region`
@@ -53,6 +57,15 @@ pub struct SinkConfig {
 }
 
 impl SinkConfig {
+    /// The most tasks: each has its own connection to Kafka with 1 MiB read ahead, and up to 4 MiB of an open object in
+    /// memory per partition, and all of a table's tasks run in one process of a few dozen MiB.
+    pub const TASKS_MAX: u32 = 16;
+
+    /// What a task, counted from 0, takes of the topic.
+    pub const fn assignment(&self, task: u32) -> Assignment {
+        Assignment::new(task, self.tasks)
+    }
+
     /// The consumer group, as Kafka Connect names it.
     pub fn group(&self) -> String {
         format!("connect-{}", self.name)
@@ -71,6 +84,7 @@ impl SinkConfig {
         let config = Self {
             name: reader.required("name", "s3-sink-users-connector").to_owned(),
             topic: topic(&mut reader),
+            tasks: tasks(&mut reader),
             path_style: reader.boolean("datapipe.s3.path.style", endpoint.is_some()),
             endpoint,
             region: reader.required("aws.s3.region", "us-east-1").to_owned(),
@@ -98,6 +112,7 @@ impl SinkConfig {
         let values = [
             ("name", self.name.clone()),
             ("topics", self.topic.clone()),
+            ("tasks.max", self.tasks.to_string()),
             ("aws.s3.region", self.region.clone()),
             ("aws.s3.bucket.name", self.bucket.clone()),
             ("aws.access.key.id", self.access_key_id.to_text()),
@@ -131,7 +146,6 @@ impl SinkConfig {
 /// What is the same for every table.
 const FIXED: &[(&str, &str)] = &[
     ("connector.class", S3_SINK.class),
-    ("tasks.max", "1"),
     ("file.name.timestamp.source", "EVENT"),
     ("file.name.timestamp.timezone", "UTC"),
     ("transforms", "dropTombstone"),
@@ -152,6 +166,11 @@ fn topic(reader: &mut Reader<'_>) -> String {
         reader.problem("topics", why, "set one, and give each other topic a sink of its own");
     }
     topics.to_owned()
+}
+
+fn tasks(reader: &mut Reader<'_>) -> NonZeroU32 {
+    let tasks = reader.number("tasks.max", 1, 1..=SinkConfig::TASKS_MAX, "tasks");
+    NonZeroU32::new(tasks).unwrap_or(NonZeroU32::MIN)
 }
 
 /// Tombstones hold no row. The reference drops them by a transform, under names of the author's choice; anything

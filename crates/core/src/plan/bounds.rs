@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{Problem, pipeline};
+use crate::connector::SinkConfig;
 use crate::settings::{ByteSize, Role, Settings, Span};
 use crate::table::{Sink, Source, Topic, Worker};
 
@@ -67,6 +68,7 @@ impl<'a> Bounds<'a> {
     pub(super) fn sink(&mut self, sink: &Sink) {
         self.check("sink.rows", sink.rows_max, &(1..=u64::from(i32::MAX.unsigned_abs())));
         self.check("sink.bytes", ByteSize(sink.bytes_max), &(ByteSize(1 << 10)..=ByteSize(5 << 30)));
+        self.check("sink.tasks", sink.tasks, &(1..=SinkConfig::TASKS_MAX));
         let ages = Span(Duration::from_millis(100))..=Span(Duration::from_secs(86_400));
         self.check("sink.age", Span(sink.age_max), &ages);
     }

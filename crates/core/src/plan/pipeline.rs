@@ -1,6 +1,7 @@
 //! One table's part of the plan.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -163,6 +164,7 @@ pub(super) fn override_sink(mut sink: Sink, settings: &SinkSettings) -> Sink {
     sink.bytes_max = settings.bytes.map_or(sink.bytes_max, |size| size.0);
     sink.age_max = settings.age.map_or(sink.age_max, |span| span.0);
     sink.compression = settings.compression.unwrap_or(sink.compression);
+    sink.tasks = settings.tasks.unwrap_or(sink.tasks);
     sink
 }
 
@@ -282,6 +284,7 @@ fn sink_connector(place: &Place<'_>, names: &Names, sink: &Sink) -> ConnectorPla
     let config = SinkConfig {
         name: names.sink_connector.clone(),
         topic: names.data_topic.clone(),
+        tasks: NonZeroU32::new(sink.tasks).unwrap_or(NonZeroU32::MIN),
         endpoint: s3.endpoint.clone(),
         region: s3.region.clone(),
         bucket: s3.bucket.clone(),

@@ -149,8 +149,10 @@ pub struct SinkSettings {
     pub bytes: Option<ByteSize>,
     /// The greatest age of an object's first row when it is written, 100 ms to 1 d.
     pub age: Option<Span>,
-    /// `gzip` or `none`.
+    /// `gzip`, `zstd`, `snappy` or `none`.
     pub compression: Option<Compression>,
+    /// How many tasks share the topic's partitions, 1 to 16.
+    pub tasks: Option<u32>,
 }
 
 /// `[worker]` and `[tables.NAME.worker]`

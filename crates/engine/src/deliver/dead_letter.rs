@@ -35,7 +35,7 @@ impl Delivery<'_> {
                 ("__connect.errors.partition", partition.to_string()),
                 ("__connect.errors.offset", offset.to_string()),
                 ("__connect.errors.connector.name", settings.connector.clone()),
-                ("__connect.errors.task.id", settings.task.to_string()),
+                ("__connect.errors.task.id", settings.assignment.task().to_string()),
                 ("__connect.errors.stage", stage.to_owned()),
                 ("__connect.errors.class.name", class.to_owned()),
                 ("__connect.errors.exception.class.name", EXCEPTION.to_owned()),

@@ -15,6 +15,7 @@ mod spool;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use datapipe_core::assignment::Assignment;
 use datapipe_core::layout::Layout;
 use datapipe_core::object::{Cut, CutLimits};
 use datapipe_core::output::Output;
@@ -33,8 +34,8 @@ use crate::gauges::DeliverGauges;
 pub struct DeliverSettings {
     /// The connector.
     pub connector: String,
-    /// The number of its task.
-    pub task: u32,
+    /// The task, and which partitions it takes.
+    pub assignment: Assignment,
     /// How objects are named.
     pub layout: Layout,
     /// What they hold.
@@ -83,7 +84,7 @@ pub async fn run<'a>(
     let identity = ports.reader.identity().await?;
     let mut delivery =
         Delivery { ports, settings, gauges, identity, chains: Vec::new(), composer: Composer::default() };
-    for partition in 0..delivery.identity.partitions {
+    for partition in settings.assignment.partitions(delivery.identity.partitions) {
         let next = tokio::select! {
             biased;
             next = delivery.recover(partition) => next?,
@@ -103,7 +104,7 @@ struct Delivery<'a> {
     settings: &'a DeliverSettings,
     gauges: &'a DeliverGauges,
     identity: LogIdentity,
-    /// One chain per partition, by its number.
+    /// One chain per partition of the task, in their order.
     chains: Vec<Chain>,
     composer: Composer,
 }
@@ -142,7 +143,8 @@ impl Delivery<'_> {
     }
 
     async fn take(&mut self, record: ReadRecord<'_>) -> Result<(), PortError> {
-        let Some(index) = usize::try_from(record.partition).ok().filter(|index| *index < self.chains.len()) else {
+        let place = self.settings.assignment.place(record.partition);
+        let Some(index) = place.filter(|index| *index < self.chains.len()) else {
             return Ok(());
         };
         // After an adoption the rest of the batch may lie before the chain's end, or be read again.

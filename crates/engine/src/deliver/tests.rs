@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use datapipe_core::assignment::Assignment;
 use datapipe_core::layout::Layout;
 use datapipe_core::object::CutLimits;
 use datapipe_core::output::Output;
@@ -12,7 +13,7 @@ use super::DeliverSettings;
 pub(super) fn settings(folder: &Path, memory_max: usize, output: Output) -> DeliverSettings {
     DeliverSettings {
         connector: "s3-sink-users-connector".to_owned(),
-        task: 0,
+        assignment: Assignment::ALL,
         layout: Layout::contract("users", &output.ending()),
         output,
         topic: "cdc.public.users".to_owned(),

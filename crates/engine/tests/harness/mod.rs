@@ -1,12 +1,14 @@
 //! The engine as the simulation's code under test.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use datapipe_core::assignment::Assignment;
 use datapipe_core::envelope::{Columns, EnvelopeSettings};
 use datapipe_core::layout::Layout;
 use datapipe_core::object::CutLimits;
@@ -29,11 +31,12 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Engine {
     diverted: Arc<AtomicUsize>,
     layout: Layout,
+    tasks: NonZeroU32,
 }
 
 impl Default for Engine {
     fn default() -> Self {
-        Self { diverted: Arc::default(), layout: Layout::contract("users", ".jsonl.gz") }
+        Self { diverted: Arc::default(), layout: Layout::contract("users", ".jsonl.gz"), tasks: NonZeroU32::MIN }
     }
 }
 
@@ -45,6 +48,11 @@ pub(crate) fn engine() -> Arc<dyn Subject> {
 /// The engine with objects named in another way.
 pub(crate) fn engine_with(layout: Layout) -> Arc<dyn Subject> {
     Arc::new(Engine { layout, ..Engine::default() })
+}
+
+/// The engine with three tasks to deliver.
+pub(crate) fn engine_with_three_tasks() -> Arc<dyn Subject> {
+    Arc::new(Engine { tasks: NonZeroU32::new(3).expect("three"), ..Engine::default() })
 }
 
 /// The engine, and how many rows its last run left to be sent as references.
@@ -121,9 +129,9 @@ impl Subject for Engine {
         clock: &SimClock,
         stop: &CancellationToken,
     ) -> Result<(), PortError> {
-        let settings = DeliverSettings {
+        let of = |task| DeliverSettings {
             connector: "s3-sink-users-connector".to_owned(),
-            task: 0,
+            assignment: Assignment::new(task, self.tasks),
             layout: self.layout.clone(),
             output: Output::lines(Compression::Gzip),
             topic: "cdc.public.users".to_owned(),
@@ -139,9 +147,21 @@ impl Subject for Engine {
             memory_max: usize::MAX,
             spool_folder: PathBuf::from("."),
         };
-        let gauges = DeliverGauges::default();
-        let ports = deliver::Ports { reader, store, dead_letters, clock };
-        deliver::run(ports, &settings, &gauges, stop).await
+        let run = async |task, reader: &mut MemoryReader, dead_letters: &mut MemoryDeadLetters| {
+            let (settings, gauges) = (of(task), DeliverGauges::default());
+            let ports = deliver::Ports { reader, store, dead_letters, clock };
+            deliver::run(ports, &settings, &gauges, stop).await
+        };
+        if self.tasks == NonZeroU32::MIN {
+            return run(0, reader, dead_letters).await;
+        }
+        // As in a worker, each task has a reader of its own; they start and crash together.
+        assert_eq!(self.tasks.get(), 3);
+        let (mut second, mut third) = (reader.beside(), reader.beside());
+        let (mut letters, mut more) =
+            (MemoryDeadLetters(dead_letters.0.clone()), MemoryDeadLetters(dead_letters.0.clone()));
+        tokio::try_join!(run(0, reader, dead_letters), run(1, &mut second, &mut letters), run(2, &mut third, &mut more))
+            .map(drop)
     }
 }
 

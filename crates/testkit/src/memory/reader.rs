@@ -26,6 +26,12 @@ impl MemoryReader {
         Self { instance: instance.clone(), positions: Vec::new(), link: store.link() }
     }
 
+    /// Another reader of the same process, which has sought nothing yet.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self { instance: self.instance.clone(), positions: Vec::new(), link: self.link.clone() }
+    }
+
     fn due(&self, world: &World) -> bool {
         (0..).zip(&self.positions).any(|(partition, position)| {
             position.is_some_and(|position| read(world, partition, position).next().is_some())

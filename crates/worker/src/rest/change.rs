@@ -287,15 +287,16 @@ pub(super) async fn restart_task(
         return Ok(StatusCode::NO_CONTENT);
     }
     let mut wanted = 0;
-    shown.view.send_modify(|view| wanted = view.restart(&connector));
+    shown.view.send_modify(|view| wanted = view.restart(&connector, number));
+    let key = (connector, number);
     let started = async {
-        while lock(&shown.runs).get(&connector).is_none_or(|restarts| *restarts < wanted) {
+        while lock(&shown.runs).get(&key).is_none_or(|restarts| *restarts < wanted) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     match tokio::time::timeout(REQUEST_MAX, started).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
-        Err(_) => Err(Refusal::failed(format!("Failed to start task: {connector}-{number}"))),
+        Err(_) => Err(Refusal::failed(format!("Failed to start task: {}-{number}", key.0))),
     }
 }
 

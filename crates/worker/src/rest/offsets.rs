@@ -163,13 +163,13 @@ async fn stopped(shown: &Shown, name: &str) -> Answer<View> {
         )));
     }
     let ended = async {
-        while lock(&shown.tasks).contains_key(name) {
+        while lock(&shown.tasks).keys().any(|(connector, _)| connector == name) {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     };
     if tokio::time::timeout(shown.settings.drain_max, ended).await.is_err() {
         return Err(Refusal::failed(format!(
-            "Failed to modify offsets for connector {name} because its task has not stopped completely yet; send the \
+            "Failed to modify offsets for connector {name} because its tasks have not stopped completely yet; send the \
              request again"
         )));
     }

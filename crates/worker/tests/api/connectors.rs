@@ -213,6 +213,42 @@ async fn restarts_start_a_new_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sink_of_several_tasks_shows_and_restarts_each_of_them() {
+    let bench = Bench::owner().await;
+    let mut config = sink();
+    config.insert("tasks.max".to_owned(), "3".to_owned());
+    bench.client.create(&NewConnector { name: SINK.to_owned(), config, initial_state: None }).await.unwrap();
+    let running = [State::Running; 3];
+    let status = bench.states(SINK, State::Running, &running).await;
+    assert_eq!(status.tasks.iter().map(|task| task.id).collect::<Vec<_>>(), [0, 1, 2]);
+    let (_, _, tasks) = bench.ask("GET", &format!("/connectors/{SINK}/tasks"), None).await;
+    assert_eq!(tasks.as_array().unwrap().len(), 3);
+    assert_eq!((&tasks[2]["id"]["task"], &tasks[2]["config"]["tasks.max"]), (&json!(2), &json!("3")));
+    assert_eq!(tasks[2]["config"]["task.class"], "io.aiven.kafka.connect.s3.S3SinkTask");
+    let registered = bench.around.topics.registry().get(SINK).unwrap().clone();
+    assert_eq!((registered.tasks.len(), registered.consistent), (3, true));
+    assert_eq!(bench.ask("GET", &format!("/connectors/{SINK}/tasks/2/status"), None).await.2["state"], "RUNNING");
+    assert_eq!(bench.ask("GET", &format!("/connectors/{SINK}/tasks/3/status"), None).await.0, 404);
+    assert_eq!(bench.ask("POST", &format!("/connectors/{SINK}/tasks/3/restart"), None).await.0, 404);
+    bench.client.restart_task(SINK, 2).await.unwrap();
+    bench.states(SINK, State::Running, &running).await;
+    let answer = bench.client.restart_with_tasks(SINK, false).await.unwrap();
+    assert_eq!(answer.tasks.iter().map(|task| task.state).collect::<Vec<_>>(), [State::Restarting; 3]);
+    bench.states(SINK, State::Running, &running).await;
+    // Fewer tasks: what is known of the others goes.
+    let path = format!("/connectors/{SINK}/config");
+    assert_eq!(bench.ask("PATCH", &path, Some(r#"{"tasks.max": "2"}"#)).await.0, 200);
+    bench.states(SINK, State::Running, &running[..2]).await;
+    bench.until("the third status goes", async |bench| bench.around.topics.statuses().tasks.len() == 2).await;
+    let (status, _, refused) = bench.ask("PATCH", &path, Some(r#"{"tasks.max": "17"}"#)).await;
+    let message = refused["message"].as_str().unwrap();
+    assert!(status == 400 && message.contains("no whole number from 1 to 16 (tasks)"), "{refused}");
+    bench.client.stop(SINK).await.unwrap();
+    bench.states(SINK, State::Stopped, &[]).await;
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_goes_on_from_what_is_there_and_leaves_nothing_running() {
     let bench = Bench::owner().await;
     bench.make_sink().await;

@@ -146,20 +146,21 @@ async fn judge(servers: &Servers, db: &Client, settings: &Settings) -> Result<Ou
     let mut outcome = Outcome::default();
     for table in TABLES {
         let names = Names::derive(&settings.prefix, "public", table).map_err(|_| "names")?;
-        let records = topic::Topic::read(servers, &names.data_topic).await?;
-        let objects = topic::delivered(&store, table, &names.data_topic, &records, PATIENCE).await?;
         let mut oracle = Oracle::new(db).await?;
-        let mut unread = Ok(());
-        let faults = topic::check(&store, &records, &objects, |line| {
-            if unread.is_ok() {
-                unread = oracle.event(line);
-            }
-        });
-        let faults = faults.await?;
-        unread?;
+        for records in topic::Topic::read(servers, &names.data_topic).await? {
+            let objects = topic::delivered(&store, table, &names.data_topic, &records, PATIENCE).await?;
+            let mut unread = Ok(());
+            let faults = topic::check(&store, &records, &objects, |line| {
+                if unread.is_ok() {
+                    unread = oracle.event(line);
+                }
+            });
+            let faults = faults.await?;
+            unread?;
+            outcome.objects += objects.len() as u64;
+            outcome.faults.extend(faults.into_iter().take(10).map(|fault| format!("{table}: {fault}")));
+        }
         let verdict = oracle.judge(table).await?;
-        outcome.objects += objects.len() as u64;
-        outcome.faults.extend(faults.into_iter().take(10).map(|fault| format!("{table}: {fault}")));
         if !verdict.is_clean() {
             outcome.faults.push(format!("{table}: {verdict:?}"));
         }

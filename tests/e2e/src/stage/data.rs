@@ -74,15 +74,19 @@ impl Stage {
         let mut judged = Vec::new();
         for table in TABLES {
             let name = names(table).data_topic;
-            let records = topic::Topic::read(&self.servers, &name).await.unwrap();
-            let objects = topic::delivered(&store, table, &name, &records, PATIENCE).await;
-            let objects = objects.unwrap_or_else(|error| panic!("{error}\n{}", worker.tail()));
             let mut oracle = Oracle::new(&self.db).await.unwrap();
-            let faults = topic::check(&store, &records, &objects, |line| oracle.event(line).unwrap()).await.unwrap();
+            let (mut faults, mut count) = (Vec::new(), 0);
+            for records in topic::Topic::read(&self.servers, &name).await.unwrap() {
+                let objects = topic::delivered(&store, table, &name, &records, PATIENCE).await;
+                let objects = objects.unwrap_or_else(|error| panic!("{error}\n{}", worker.tail()));
+                count += objects.len();
+                let event = |line: &str| oracle.event(line).unwrap();
+                faults.extend(topic::check(&store, &records, &objects, event).await.unwrap());
+            }
             let verdict = oracle.judge(table).await.unwrap();
-            println!("{table}: {verdict:?}, {} objects", objects.len());
+            println!("{table}: {verdict:?}, {count} objects");
             assert!(verdict.is_clean() && faults.is_empty(), "{table}: {verdict:?} {faults:?}\n{}", worker.tail());
-            judged.push(Judged { table, verdict, objects: objects.len() });
+            judged.push(Judged { table, verdict, objects: count });
         }
         judged
     }

@@ -13,3 +13,4 @@ mod rest;
 mod restart;
 mod secrets;
 mod start;
+mod tasks;

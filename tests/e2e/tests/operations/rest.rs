@@ -92,8 +92,10 @@ async fn watch(ports: [u16; 4], stop: CancellationToken) -> Seen {
             assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
             let Ok(page) = response.text().await else { continue };
             for line in page.lines().filter(|line| !line.starts_with('#')) {
-                let (name, rest) = line.split_once("{table=\"").unwrap_or_else(|| panic!("no label in {line}"));
-                let (slug, value) = rest.split_once("\"} ").unwrap();
+                let (name, labels) = line.split_once('{').unwrap_or_else(|| panic!("no label in {line}"));
+                let (labels, value) = labels.split_once("} ").unwrap();
+                let (_, rest) = labels.split_once("table=\"").unwrap_or_else(|| panic!("no table in {line}"));
+                let (slug, _) = rest.split_once('"').unwrap();
                 assert!(
                     page.contains(&format!("# HELP {name} ")) && page.contains(&format!("# TYPE {name} ")),
                     "{name}"

@@ -6,9 +6,9 @@ use super::key::Type as T;
 use super::key::Width as W;
 use super::key::key;
 
-/// What every connector has. The two kinds differ in the converters that are served.
+/// What every connector has. The two kinds differ in their tasks and in the converters that are served.
 macro_rules! common {
-    ($converters:expr, $headers:ident) => {
+    ($tasks:expr, $converters:expr, $headers:ident) => {
         &[
             key("name", T::String, I::High, W::Medium, "Connector name", "The connector's name, unique in the group.")
                 .required()
@@ -24,9 +24,7 @@ macro_rules! common {
                 "Connector version",
                 "Version of the connector, where several are installed. A native worker has one.",
             ),
-            key("tasks.max", T::Int, I::High, W::Short, "Tasks max", "The most tasks. One table has one.")
-                .default("1")
-                .only(&["1"]),
+            $tasks,
             key(
                 "tasks.max.enforce",
                 T::Boolean,
@@ -101,11 +99,27 @@ macro_rules! common {
 const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
 const BYTES: &str = "org.apache.kafka.connect.converters.ByteArrayConverter";
 
+const SOURCE_TASKS: ConfigKey =
+    key("tasks.max", T::Int, I::High, W::Short, "Tasks max", "The most tasks. A source has one, as Debezium's.")
+        .default("1")
+        .only(&["1"]);
+
+const SINK_TASKS: ConfigKey = key(
+    "tasks.max",
+    T::Int,
+    I::High,
+    W::Short,
+    "Tasks max",
+    "How many tasks share the topic's partitions, 1 to 16. See docs/sink.md.",
+)
+.default("1")
+.read();
+
 /// What every source has.
-pub(super) const SOURCE_COMMON: &[ConfigKey] = common!(&[JSON], ignored);
+pub(super) const SOURCE_COMMON: &[ConfigKey] = common!(SOURCE_TASKS, &[JSON], ignored);
 
 /// What every sink has.
-pub(super) const SINK_COMMON: &[ConfigKey] = common!(&[JSON, BYTES], read);
+pub(super) const SINK_COMMON: &[ConfigKey] = common!(SINK_TASKS, &[JSON, BYTES], read);
 
 /// Secrets that are renewed.
 pub(super) const RELOAD: &[ConfigKey] = &[

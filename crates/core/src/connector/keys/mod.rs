@@ -155,11 +155,12 @@ impl Plugin {
             || self.ignored_prefixes.iter().any(|prefix| name.starts_with(prefix))
     }
 
-    /// The configurations of the connector's tasks, as Kafka Connect would keep them.
-    pub fn task_configs(&self, config: &ConfigMap) -> Vec<ConfigMap> {
+    /// The configurations of so many tasks, as Kafka Connect would keep them: all are alike, and a task's number is that
+    /// of its record.
+    pub fn task_configs(&self, config: &ConfigMap, tasks: u32) -> Vec<ConfigMap> {
         let mut task = config.clone();
         task.insert("task.class".to_owned(), self.task_class.to_owned());
-        vec![task]
+        (0..tasks).map(|_| task.clone()).collect()
     }
 }
 
