@@ -168,6 +168,7 @@ fn sink_settings(sink: &SinkConfig) -> SinkSettings {
         bytes: Some(ByteSize(sink.bytes_max)),
         age: Some(Span(sink.age_max)),
         compression: Some(sink.output.compression),
+        tasks: Some(sink.tasks.get()),
     }
 }
 
