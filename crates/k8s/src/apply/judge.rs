@@ -37,7 +37,13 @@ pub(super) fn not_ready(pod: &Pod) -> Option<String> {
     if let Some(condition) = unscheduled {
         return Some(format!("no node takes it: {}", condition.message.as_deref().unwrap_or("no reason given")));
     }
-    let containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+    let inits = status.init_container_statuses.iter().flatten();
+    // An init container that runs is never ready: it ends.
+    let at_work = inits.clone().find(|init| init.state.as_ref().is_some_and(|state| state.running.is_some()));
+    if let Some(init) = at_work {
+        return Some(format!("{} is at work", init.name));
+    }
+    let containers = inits.chain(status.container_statuses.iter().flatten());
     containers
         .filter(|container| !container.ready)
         .find_map(|container| trouble(container, &limit(pod, &container.name)))
@@ -145,6 +151,11 @@ mod tests {
                  kubectl logs -n data-ingestion POD -c kafka-connect --previous",
             ),
             (container(&waiting("PodInitializing", ""), &none, 0), "kafka-connect: PodInitializing"),
+            (
+                json!({ "initContainerStatuses": [{ "name": "init", "image": "", "imageID": "", "ready": false, "started": true,
+                        "restartCount": 0, "state": { "running": {} } }] }),
+                "init is at work",
+            ),
             (container(&json!({ "running": {} }), &none, 0), "kafka-connect is starting"),
         ];
         for (status, words) in cases {
