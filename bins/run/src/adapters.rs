@@ -21,6 +21,7 @@ use datapipe_core::port::store::ObjectStore;
 use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_core::secret::{Secret, SecretRef};
 use datapipe_kafka::lag::LagWatch;
+use datapipe_kafka::topics::{TopicSpec, create_missing};
 use datapipe_kafka::{
     DeadLetters, KafkaConfig, KafkaConnectStore, KafkaOffsetStore, Ownership, ProducerSettings, ReaderSettings,
     SignalTopic, TopicReader, TransactionalProducer,
@@ -34,6 +35,8 @@ use tokio::sync::Mutex;
 
 use crate::preflight::PROBE_PREFIX;
 
+/// How long heartbeat records are kept, in milliseconds: a day.
+const HEARTBEATS_KEPT_MS: &str = "86400000";
 /// How long looking at the surroundings may take.
 const OBSERVE_MAX: Duration = Duration::from_secs(5);
 
@@ -203,6 +206,15 @@ impl Adapters for Real {
         offsets_topic: &str,
         offsets_key: &[u8],
     ) -> Result<Box<dyn TransactionalLog>, PortError> {
+        if let Some(topic) = &config.heartbeat_topic {
+            // Kafka Connect's producer would wait for it for ever.
+            let configs = [("cleanup.policy", "delete"), ("retention.ms", HEARTBEATS_KEPT_MS)];
+            let configs = configs.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+            let spec = TopicSpec { configs, ..TopicSpec::new(topic, 1, -1) };
+            if create_missing(&self.kafka, &spec).await? {
+                tracing::info!(topic, "heartbeat topic created");
+            }
+        }
         let mut settings = ProducerSettings::new(transactional_id, offsets_topic, offsets_key.to_vec());
         settings.queue_bytes = u32::try_from(config.queue_bytes_max).unwrap_or(u32::MAX);
         Ok(Box::new(TransactionalProducer::new(self.kafka.clone(), settings)))

@@ -84,6 +84,27 @@ pub struct TopicDifference {
     pub hint: String,
 }
 
+/// Creates a topic unless it is there, whatever it is like. Returns true if it was created.
+///
+/// # Errors
+/// If it is not there and cannot be created.
+pub async fn create_missing(config: &KafkaConfig, spec: &TopicSpec) -> Result<bool, PortError> {
+    let failed = |error: KafkaError| port_error(format!("creating topic {}", spec.name), &error);
+    let admin: Background<AdminClient<DefaultClientContext>> =
+        config.client().create().map(Background::new).map_err(failed)?;
+    let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).operation_timeout(Some(REQUEST_TIMEOUT));
+    let results = admin.create_topics([&new_topic(spec)], &options).await.map_err(failed)?;
+    match results.into_iter().next() {
+        Some(Ok(_)) => wait_until_known(config, std::slice::from_ref(&spec.name)).await.map(|()| true),
+        None | Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
+        // Who may not create topics may still write to one that is there.
+        Some(Err((_, code))) => match partition_counts(config, &[spec]).await {
+            Ok(_) => Ok(false),
+            Err(_) => Err(uncreated(spec, code)),
+        },
+    }
+}
+
 /// Creates the topics that are missing, and compares those that exist.
 ///
 /// A topic whose `cleanup.policy` would lose records that datapipe needs, or one with too many partitions for its
