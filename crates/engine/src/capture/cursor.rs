@@ -154,6 +154,8 @@ impl Cursor {
             self.signals_mut().accept(&signal.id, ask)
         });
         match accepted {
+            // Rows that are being read are not read from the beginning again.
+            Ok(true) if self.progress.snapshot.is_some() => {}
             Ok(true) => self.progress.snapshot = Some(SnapshotProgress { again: true, ..SnapshotProgress::default() }),
             Ok(false) => {}
             Err(error) => tracing::warn!("{error}"),

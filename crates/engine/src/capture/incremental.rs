@@ -3,10 +3,9 @@
 //! Each chunk is written at one place of the stream, together with how far the snapshot has come: see [`Window`]. So a
 //! row that is read again says what the stream has said of it up to there, and comes once per snapshot.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use datapipe_core::change::{Change, Tuple};
+use datapipe_core::change::Change;
 use datapipe_core::envelope::SnapshotMarker;
 use datapipe_core::key;
 use datapipe_core::lsn::Lsn;
@@ -125,16 +124,16 @@ impl Capture<'_> {
         }
         let Some(Ready { relation, rows, last }) = self.pursuit.window.close() else { return Ok(()) };
         self.pursuit.step = Step::Due(Instant::now());
-        let mut rows: VecDeque<Tuple> = rows.into();
-        while let Some(row) = rows.pop_front() {
+        let mut rows = rows.iter().peekable();
+        while let Some(row) = rows.next() {
             let seen = cursor.progress().last;
             let marker = SnapshotMarker::Incremental { last_commit: seen.lsn_commit };
-            self.send_row(&relation, &row, marker, seen.lsn).await?;
+            self.send_row(&relation, row, marker, seen.lsn).await?;
             if let Some(snapshot) = cursor.signals_mut().snapshots.first_mut() {
                 snapshot.rows += 1;
-                snapshot.upper = Some(key::key_of(&relation, &row));
+                snapshot.upper = Some(key::key_of(&relation, row));
             }
-            if self.writer.output.is_full() && !rows.is_empty() {
+            if self.writer.output.is_full() && rows.peek().is_some() {
                 self.commit_at(cursor).await?;
             }
         }
