@@ -85,14 +85,22 @@ impl Source {
     /// somebody may have changed it.
     pub(crate) async fn keep(&self, stop: &CancellationToken) {
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
+        let mut told = None;
         while !stop.is_cancelled() {
             let pause = match self.put().await {
                 Ok(()) => {
                     backoff.reset();
                     LOOK
                 }
-                Err(why) => {
-                    tracing::debug!(connector = self.name, "the JVM worker did not take the connector: {why}");
+                Err(error) => {
+                    let why = datapipe_boot::report::chain(&error);
+                    if error.retryable() {
+                        tracing::debug!(connector = self.name, "the JVM worker did not take the connector: {why}");
+                    } else if told.as_ref() != Some(&why) {
+                        // A person must act; it is tried on, but said once.
+                        tracing::warn!(connector = self.name, "the JVM worker refuses the connector: {why}");
+                        told = Some(why);
+                    }
                     backoff.after_failure()
                 }
             };
@@ -104,11 +112,10 @@ impl Source {
         }
     }
 
-    async fn put(&self) -> Result<(), String> {
+    async fn put(&self) -> Result<(), ClientError> {
         let Remote { client, address } = &self.remote;
-        let failed = |error: ClientError| datapipe_boot::report::chain(&error);
-        if client.connector(&self.name).await.map_err(failed)?.is_none() {
-            client.put_config(&self.name, &self.config).await.map_err(failed)?;
+        if client.connector(&self.name).await?.is_none() {
+            client.put_config(&self.name, &self.config).await?;
             tracing::info!(connector = self.name, address, "configuration given to the JVM worker");
         }
         Ok(())

@@ -1,7 +1,6 @@
 //! One table's worker: the internal topics, the group, the runs, and what is shown of them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -48,7 +47,8 @@ pub(crate) struct Shown {
     /// The JVM worker of a hybrid.
     pub(crate) jvm: Option<Arc<dyn Jvm>>,
     /// It gave no answer the last time it was asked.
-    pub(crate) jvm_away: AtomicBool,
+    /// Since when a hybrid's JVM worker does not answer; none while it does.
+    pub(crate) jvm_away_since: Mutex<Option<std::time::Instant>>,
     /// Changes by REST take turns: each looks at what the last one left.
     pub(crate) turn: tokio::sync::Mutex<()>,
 }
@@ -111,7 +111,7 @@ impl Worker {
             generation: Mutex::default(),
             store: Mutex::default(),
             jvm,
-            jvm_away: AtomicBool::default(),
+            jvm_away_since: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
         };
         Self { shown: Arc::new(shown) }

@@ -2,8 +2,7 @@
 //! JVM worker; what is asked of the worker as a whole is answered by both.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
@@ -20,7 +19,7 @@ use super::BODY_BYTES_MAX;
 use super::answer::Refusal;
 use super::masking::{masked, masked_body, masked_key};
 use crate::adapters::{Jvm, JvmAnswer};
-use crate::worker::Shown;
+use crate::worker::{Shown, lock};
 
 /// How long the JVM worker may take for its part of an answer. Alone it has as long as its own requests may take.
 const PART_MAX: Duration = Duration::from_secs(5);
@@ -53,6 +52,7 @@ pub(super) async fn merged(State(shown): State<Arc<Shown>>, request: Request, ne
     let who = who(&parts.method, parts.uri.path(), &body, is_ours);
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let method = parts.method.clone();
+    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
     let own = Request::from_parts(parts, Body::from(body.clone()));
     match who {
         Who::Native => next.run(own).await,
@@ -64,7 +64,7 @@ pub(super) async fn merged(State(shown): State<Arc<Shown>>, request: Request, ne
             }
             let answer = jvm.ask(method.as_str(), &path, body.to_vec()).await;
             shown.note_jvm(jvm.address(), answer.as_ref().err());
-            answer.map_or_else(|why| away(&shown, jvm.address(), &path, &why), passed_on)
+            answer.map_or_else(|why| away(&shown, jvm.address(), &path, &why), |answer| passed_on(answer, &host))
         }
         Who::Both(part) => {
             let asked = if part == Part::Metrics { "/" } else { &path };
@@ -132,33 +132,48 @@ fn is_native_logger(name: &str) -> bool {
     name == "root" || name.starts_with("datapipe")
 }
 
-fn passed_on(answer: JvmAnswer) -> Response {
+/// The JVM worker names itself in what it points to; whoever asks knows this worker only.
+fn passed_on(answer: JvmAnswer, host: &str) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = (status, masked_body(answer.body)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(location) = answer.location.and_then(|location| HeaderValue::try_from(location).ok()) {
+    let location = answer.location.map(|location| at_host(&location, host));
+    if let Some(location) = location.and_then(|location| HeaderValue::try_from(location).ok()) {
         headers.insert(header::LOCATION, location);
     }
     response
 }
 
-fn why_away(address: &str, why: &str) -> String {
-    format!("the Kafka Connect worker at {address}, which runs the source connector, does not answer: {why}")
+/// The same path at another host; a path alone stays.
+fn at_host(location: &str, host: &str) -> String {
+    let path = location.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+    path.filter(|_| !host.is_empty()).map_or_else(|| location.to_owned(), |path| format!("http://{host}{path}"))
+}
+
+impl Shown {
+    fn why_away(&self, address: &str, why: &str) -> String {
+        let seconds = lock(&self.jvm_away_since).map_or(0, |since| since.elapsed().as_secs());
+        format!(
+            "the Kafka Connect worker at {address}, which runs the source connector, does not answer, for {seconds} s by \
+             now: {why}"
+        )
+    }
 }
 
 /// The JVM worker gave no answer. The status of its connector is known all the same.
 fn away(shown: &Shown, address: &str, path: &str, why: &str) -> Response {
     let source = &shown.settings.jvm_source;
     if path.split('?').next() == Some(&format!("/connectors/{source}/status")) {
-        return json_response(StatusCode::OK, &unassigned(source, address, why));
+        return json_response(StatusCode::OK, &unassigned(shown, address, why));
     }
-    Refusal::unavailable(why_away(address, why)).into_response()
+    Refusal::unavailable(shown.why_away(address, why)).into_response()
 }
 
-fn unassigned(source: &str, address: &str, why: &str) -> Value {
+fn unassigned(shown: &Shown, address: &str, why: &str) -> Value {
+    let source = &shown.settings.jvm_source;
     let worker_id = address.trim_start_matches("http://");
-    let connector = json!({ "state": "UNASSIGNED", "worker_id": worker_id, "trace": why_away(address, why) });
+    let connector = json!({ "state": "UNASSIGNED", "worker_id": worker_id, "trace": shown.why_away(address, why) });
     json!({ "name": source, "connector": connector, "tasks": [], "type": "source" })
 }
 
@@ -190,7 +205,7 @@ async fn both(shown: &Shown, address: &str, part: Part, ours: Response, theirs: 
     let ours: Value = serde_json::from_slice(&text).unwrap_or_default();
     match (part, theirs) {
         (Part::Health, None) => {
-            let message = format!("{}; the native sink goes on", why_away(address, &why));
+            let message = format!("{}; the native sink goes on", shown.why_away(address, &why));
             json_response(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "unhealthy", "message": message }))
         }
         (Part::Health, Some(_)) => json_response(StatusCode::OK, &ours),
@@ -199,7 +214,7 @@ async fn both(shown: &Shown, address: &str, part: Part, ours: Response, theirs: 
             let theirs = if ours.is_array() {
                 json!([source])
             } else {
-                json!({ source: { "status": unassigned(source, address, &why) } })
+                json!({ source: { "status": unassigned(shown, address, &why) } })
             };
             json_response(StatusCode::OK, &together(theirs, ours))
         }
@@ -239,9 +254,14 @@ impl Shown {
     /// Says once that the JVM worker has gone, and once that it is back.
     fn note_jvm(&self, address: &str, why: Option<&String>) {
         let table = &self.settings.slug;
-        let was_away = self.jvm_away.swap(why.is_some(), Ordering::Relaxed);
+        let was_away = {
+            let mut since = lock(&self.jvm_away_since);
+            let was_away = since.is_some();
+            *since = why.map(|_| since.unwrap_or_else(Instant::now));
+            was_away
+        };
         match why {
-            Some(why) if !was_away => tracing::warn!(%table, "{}", why_away(address, why)),
+            Some(why) if !was_away => tracing::warn!(%table, "{}", self.why_away(address, why)),
             None if was_away => tracing::info!(%table, address, "the Kafka Connect worker answers again"),
             _ => {}
         }
@@ -284,6 +304,14 @@ mod tests {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             assert_eq!(who(&method, path, body.as_bytes(), is_ours), expected, "{method} {path} {body}");
         }
+    }
+
+    #[test]
+    fn what_the_jvm_points_to_is_found_here() {
+        let theirs = "http://127.0.0.1:18083/connectors/a";
+        assert_eq!(at_host(theirs, "localhost:8083"), "http://localhost:8083/connectors/a");
+        assert_eq!(at_host("/connectors/a", "localhost:8083"), "/connectors/a");
+        assert_eq!(at_host(theirs, ""), theirs);
     }
 
     #[test]
