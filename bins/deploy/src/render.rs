@@ -1,7 +1,6 @@
 //! `datapipe-deploy render`: writes the tree.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
 
 use datapipe_boot::{Exit, report};
@@ -74,13 +73,5 @@ fn say(out: &Path, written: &Written) -> Exit {
         unchanged.len(),
         removed.len()
     );
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Ok(()) => Exit::Healthy,
-        // The reader has seen enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Healthy,
-        Err(error) => {
-            report::print(&report::error(&error));
-            Exit::Failed
-        }
-    }
+    report::result(&text)
 }

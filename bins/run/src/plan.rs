@@ -1,6 +1,5 @@
 //! `datapipe-run plan`: prints the plan.
 
-use std::io::Write;
 use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
@@ -20,15 +19,7 @@ pub(crate) fn run(arguments: &PlanArguments) -> Exit {
         Output::Json => serde_json::to_string_pretty(&plan).expect("a plan is plain values") + "\n",
         Output::Yaml => serde_yaml_ng::to_string(&plan).expect("a plan is plain values"),
     };
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Ok(()) => Exit::Healthy,
-        // The reader has seen enough: `plan | head`.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Healthy,
-        Err(error) => {
-            report::print(&report::error(&error));
-            Exit::Failed
-        }
-    }
+    report::result(&text)
 }
 
 fn table(plan: &Plan) -> String {

@@ -7,6 +7,21 @@ use std::io::Write as _;
 use datapipe_core::plan::Problems;
 use datapipe_core::port::PortError;
 
+use crate::exit::Exit;
+
+/// Writes a command's result to standard output, and says how it ended. A reader that has seen enough, as `| head`, is no
+/// failure.
+pub fn result(text: &str) -> Exit {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(()) => Exit::Healthy,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Healthy,
+        Err(failed) => {
+            print(&error(&failed));
+            Exit::Failed
+        }
+    }
+}
+
 /// The text of a list of problems, under a headline.
 pub fn problems(headline: &str, problems: &Problems) -> String {
     let mut text = format!("error: {headline}\n");

@@ -90,10 +90,8 @@ pub struct TopicDifference {
 /// If it is not there and cannot be created.
 pub async fn create_missing(config: &KafkaConfig, spec: &TopicSpec) -> Result<bool, PortError> {
     let failed = |error: KafkaError| port_error(format!("creating topic {}", spec.name), &error);
-    let admin: Background<AdminClient<DefaultClientContext>> =
-        config.client().create().map(Background::new).map_err(failed)?;
-    let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).operation_timeout(Some(REQUEST_TIMEOUT));
-    let results = admin.create_topics([&new_topic(spec)], &options).await.map_err(failed)?;
+    let admin = admin(config).map_err(failed)?;
+    let results = admin.create_topics([&new_topic(spec)], &options()).await.map_err(failed)?;
     match results.into_iter().next() {
         Some(Ok(_)) => wait_until_known(config, std::slice::from_ref(&spec.name)).await.map(|()| true),
         None | Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
@@ -112,10 +110,9 @@ pub async fn create_missing(config: &KafkaConfig, spec: &TopicSpec) -> Result<bo
 /// configurations this user may not see.
 pub async fn ensure(config: &KafkaConfig, specs: &[TopicSpec]) -> Result<TopicReport, PortError> {
     let attempt = || format!("ensuring {} topics", specs.len());
-    let admin: Background<AdminClient<DefaultClientContext>> =
-        config.client().create().map(Background::new).map_err(|error: KafkaError| port_error(attempt(), &error))?;
+    let admin = admin(config).map_err(|error| port_error(attempt(), &error))?;
     let mut report = TopicReport::default();
-    let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).operation_timeout(Some(REQUEST_TIMEOUT));
+    let options = options();
     let topics: Vec<NewTopic<'_>> = specs.iter().map(new_topic).collect();
     let results = admin.create_topics(&topics, &options).await.map_err(|error| port_error(attempt(), &error))?;
     for (spec, result) in specs.iter().zip(results) {
@@ -136,6 +133,14 @@ pub async fn ensure(config: &KafkaConfig, specs: &[TopicSpec]) -> Result<TopicRe
         refuse_dangerous(specs, &report.differing)?;
     }
     Ok(report)
+}
+
+fn admin(config: &KafkaConfig) -> Result<Background<AdminClient<DefaultClientContext>>, KafkaError> {
+    config.client().create().map(Background::new)
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).operation_timeout(Some(REQUEST_TIMEOUT))
 }
 
 /// A broker answers the creation before it knows the topic's leaders itself.

@@ -46,7 +46,6 @@ pub(crate) struct Shown {
     pub(crate) store: Mutex<Option<Arc<dyn ConnectStore>>>,
     /// The JVM worker of a hybrid.
     pub(crate) jvm: Option<Arc<dyn Jvm>>,
-    /// It gave no answer the last time it was asked.
     /// Since when a hybrid's JVM worker does not answer; none while it does.
     pub(crate) jvm_away_since: Mutex<Option<std::time::Instant>>,
     /// Changes by REST take turns: each looks at what the last one left.

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::Capture;
 use super::cursor::Cursor;
-use super::window::{Ready, Verdict, Window};
+use super::window::{Ready, Window};
 
 /// How long to wait for a transaction that was open when the snapshot began.
 const EARLY_WAIT: Duration = Duration::from_secs(1);
@@ -112,7 +112,7 @@ impl Capture<'_> {
         if self.pursuit.step != Step::Rows || self.pursuit.window.has_overflowed() {
             return;
         }
-        if self.pursuit.window.take(chunk.clone()) == Verdict::Behind {
+        if !self.pursuit.window.take(chunk.clone()) {
             self.pursuit.step = Step::Due(Instant::now() + BEHIND_WAIT);
         }
     }

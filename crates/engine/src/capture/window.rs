@@ -46,15 +46,6 @@ struct Open {
     watermark: Lsn,
 }
 
-/// What to do with a chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It waits for its place.
-    Taken,
-    /// It lacks a transaction that the stream had sent before; ask again soon.
-    Behind,
-}
-
 /// The rows of a chunk that are to be written, and where the chunk ends.
 #[derive(Debug)]
 pub(super) struct Ready {
@@ -101,8 +92,9 @@ impl Window {
         self.overflowed
     }
 
-    /// A chunk has come.
-    pub(super) fn take(&mut self, chunk: Chunk) -> Verdict {
+    /// A chunk has come; it waits for its place. False if it lacks a transaction that the stream had sent before it was
+    /// asked for: then it is to be asked for again.
+    pub(super) fn take(&mut self, chunk: Chunk) -> bool {
         self.asked = false;
         let Chunk { relation, rows, visible, watermark } = chunk;
         // What was sent since it was asked for is known by its keys.
@@ -111,7 +103,7 @@ impl Window {
         let behind = self.sent.iter().take(self.sent_before).any(lacks);
         self.sent.retain(lacks);
         if behind {
-            return Verdict::Behind;
+            return false;
         }
         let keys = rows.iter().map(|row| key::key_of(&relation, row));
         let at: HashMap<KeyBound, usize> = keys.zip(0..).collect();
@@ -124,7 +116,7 @@ impl Window {
             }
         }
         self.open = Some(open);
-        Verdict::Taken
+        true
     }
 
     /// Whether the stream has come to the place of the chunk that waits.
