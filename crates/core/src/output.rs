@@ -56,6 +56,8 @@ pub struct Output {
     pub compression: Compression,
     /// `value.converter.schemas.enable`: values come with their schema, which only Parquet uses.
     pub schemas: bool,
+    /// `key.converter.schemas.enable`: the same of keys.
+    pub key_schemas: bool,
 }
 
 impl Format {
@@ -98,6 +100,7 @@ impl Output {
             header_encoding: Encoding::None,
             compression,
             schemas: false,
+            key_schemas: false,
         }
     }
 

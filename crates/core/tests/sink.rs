@@ -104,7 +104,10 @@ fn parquet_needs_a_schema() {
     let output = read(&[parquet, schemas, ("file.compression.type", "zstd")]).unwrap();
     assert_eq!(output.layout.to_string(), "{{topic}}-{{partition}}-{{start_offset}}");
     assert_eq!((output.output.format, output.output.schemas), (Format::Parquet, true));
-    refused(&[parquet, schemas, ("format.output.fields", "key,value")], "format.output.fields", "no schema");
+    let fields = ("format.output.fields", "key,value");
+    refused(&[parquet, schemas, fields], "key.converter.schemas.enable", "a key has no schema");
+    let output = read(&[parquet, schemas, fields, ("key.converter.schemas.enable", "true")]).unwrap();
+    assert!(output.output.key_schemas);
     let ending = ("file.name.template", "{{topic}}-{{partition}}-{{start_offset}}.gz");
     refused(&[parquet, schemas, ending], "file.name.template", "ends like gzip");
 }

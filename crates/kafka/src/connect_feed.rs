@@ -93,7 +93,7 @@ type Partition = (String, i32);
 enum End {
     /// Nobody listens any more.
     Unwanted,
-    Failed(KafkaError),
+    Failed(PortError),
 }
 
 /// The thread's side.
@@ -111,7 +111,6 @@ struct Follower {
 impl Follower {
     fn serve(mut self) {
         if let Err(End::Failed(error)) = self.follow() {
-            let error = port_error(format!("following topic {} and statuses", self.configs.0), &error);
             // Nobody may be listening any more.
             let _ = self.sender.blocking_send(Err(error));
         }
@@ -123,7 +122,7 @@ impl Follower {
         self.read_to_ends(&configs)?;
         self.read_to_ends(&statuses)?;
         self.send(FeedItem::CaughtUp)?;
-        self.consumer = consumer(&self.config, FOLLOW_WAIT).map_err(End::Failed)?;
+        self.consumer = consumer(&self.config, FOLLOW_WAIT).map_err(|error| self.failed(&error))?;
         self.assign(&configs.union(&statuses).cloned().collect())?;
         loop {
             self.step()?;
@@ -145,9 +144,13 @@ impl Follower {
         let mut assignment = TopicPartitionList::new();
         for partition in partitions {
             let from = self.next.get(partition).map_or(Offset::Beginning, |next| Offset::Offset(*next));
-            assignment.add_partition_offset(&partition.0, partition.1, from).map_err(End::Failed)?;
+            assignment.add_partition_offset(&partition.0, partition.1, from).map_err(|error| self.failed(&error))?;
         }
-        self.consumer.assign(&assignment).map_err(End::Failed)
+        self.consumer.assign(&assignment).map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &KafkaError) -> End {
+        End::Failed(port_error(format!("following topic {} and statuses", self.configs.0), error))
     }
 
     /// Hands on the next record; returns the number of a partition whose end was met.
@@ -170,8 +173,13 @@ impl Follower {
             Some(Err(KafkaError::PartitionEOF(number))) => return Ok(Some(number)),
             // The right to a group that is not used need not be there.
             Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) => None,
+            // Nothing new and nobody there look alike: somebody must answer within a request's time.
+            Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) => {
+                tail::watermarks(self.consumer.client(), &self.configs.0, self.configs.1).map_err(End::Failed)?;
+                None
+            }
             Some(Err(error)) if tail::is_passing(&error) => None,
-            Some(Err(error)) => return Err(End::Failed(error)),
+            Some(Err(error)) => return Err(self.failed(&error)),
         };
         item.map_or(Ok(None), |item| self.send(item).map(|()| None))
     }

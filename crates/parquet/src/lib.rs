@@ -15,6 +15,6 @@ mod write;
 
 pub use connect::{Parts, split};
 pub use read::{ReadError, read};
-pub use row::{Extras, Row, Unfit};
-pub use shape::{Shape, Unsupported};
+pub use row::{Record, Row, Unfit};
+pub use shape::{Schemas, Shape, Unsupported};
 pub use write::Writer;

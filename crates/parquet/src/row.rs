@@ -12,9 +12,13 @@ use crate::shape::{Node, Shape, Top};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unfit;
 
-/// What a row may hold beside the value.
+/// What a row is made of.
 #[derive(Clone, Copy, Debug)]
-pub struct Extras<'a> {
+pub struct Record<'a> {
+    /// The value, without its schema.
+    pub value: &'a [u8],
+    /// The key, without its schema.
+    pub key: &'a [u8],
     /// The offset.
     pub offset: i64,
     /// The log's timestamp.
@@ -48,18 +52,27 @@ struct Levels {
 }
 
 impl Row {
-    /// Takes a value apart, in the place of the last one.
-    pub fn take(&mut self, shape: &Shape, payload: &[u8], extras: Extras<'_>) -> Result<(), Unfit> {
+    /// Takes a record apart, in the place of the last one.
+    pub fn take(&mut self, shape: &Shape, record: Record<'_>) -> Result<(), Unfit> {
         self.entries.clear();
-        let value: Value = serde_json::from_slice(payload).map_err(|_| Unfit)?;
+        let json = |text: &[u8], schema: Option<&str>| match schema {
+            Some(_) => serde_json::from_slice::<Value>(text).map_err(|_| Unfit),
+            None => Ok(Value::Null),
+        };
+        let schemas = shape.schemas();
+        let (value, key) = (json(record.value, schemas.value)?, json(record.key, schemas.key)?);
         let levels = Levels::default();
         for top in &shape.root {
             match top {
-                Top::Member(name, node) => self.node(node, value.get(name).unwrap_or(&Value::Null), levels)?,
+                Top::Member(name, node) => {
+                    let of = if schemas.value.is_some() { &value } else { &key };
+                    self.node(node, of.get(name).unwrap_or(&Value::Null), levels)?;
+                }
+                Top::Key(node) => self.node(node, &key, levels)?,
                 Top::Value(node) => self.node(node, &value, levels)?,
-                Top::Offset(column) => self.push(*column, levels, Some(Cell::Int64(extras.offset))),
-                Top::Timestamp(column) => self.push(*column, levels, Some(Cell::Int64(extras.timestamp_ms))),
-                Top::Headers(node) => self.node(node, &headers(node, extras.headers)?, levels)?,
+                Top::Offset(column) => self.push(*column, levels, Some(Cell::Int64(record.offset))),
+                Top::Timestamp(column) => self.push(*column, levels, Some(Cell::Int64(record.timestamp_ms))),
+                Top::Headers(node) => self.node(node, &headers(node, record.headers)?, levels)?,
             }
         }
         Ok(())

@@ -20,11 +20,21 @@ impl std::fmt::Display for Unsupported {
     }
 }
 
-/// The columns of one schema.
+/// The texts of a record's schemas: of those parts that have columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schemas<'a> {
+    /// The value's.
+    pub value: Option<&'a str>,
+    /// The key's.
+    pub key: Option<&'a str>,
+}
+
+/// The columns of a record's schemas.
 #[derive(Debug)]
 pub struct Shape {
-    /// The schema's text: equal texts are one shape.
-    schema: Box<str>,
+    /// Equal texts are one shape.
+    value_schema: Option<Box<str>>,
+    key_schema: Option<Box<str>>,
     pub(crate) parquet: TypePtr,
     pub(crate) root: Vec<Top>,
     pub(crate) columns: usize,
@@ -33,8 +43,10 @@ pub struct Shape {
 /// A part of the row.
 #[derive(Debug)]
 pub(crate) enum Top {
-    /// A field of the value, by name, where the value itself is the row.
+    /// A field by name of the only part that has columns, where its fields are the row.
     Member(String, Node),
+    /// The key as a whole.
+    Key(Node),
     /// The value as a whole.
     Value(Node),
     Offset(usize),
@@ -64,32 +76,41 @@ impl Node {
 type Made = Result<(TypePtr, Node), Unsupported>;
 
 impl Shape {
-    /// What records of this schema become in objects of this form.
-    pub fn new(schema: &str, output: &Output) -> Result<Self, Unsupported> {
-        let parsed: Schema =
-            serde_json::from_str(schema).map_err(|error| Unsupported(format!("the schema cannot be read: {error}")))?;
+    /// What records of these schemas become in objects of this form.
+    pub fn new(schemas: Schemas<'_>, output: &Output) -> Result<Self, Unsupported> {
+        let read = |schema| -> Result<Schema, Unsupported> {
+            serde_json::from_str(schema).map_err(|error| Unsupported(format!("the schema cannot be read: {error}")))
+        };
+        let value = schemas.value.map(read).transpose()?;
+        let key = schemas.key.map(read).transpose()?;
         let mut shaper = Shaper { columns: 0 };
         let (mut types, mut root) = (Vec::new(), Vec::new());
-        if !output.envelope && parsed.kind == "struct" && output.fields == [Field::Value] {
-            for field in members(&parsed)? {
+        let alone = match output.fields[..] {
+            [Field::Value] => value.as_ref(),
+            [Field::Key] => key.as_ref(),
+            _ => None,
+        };
+        if let Some(whole) = alone.filter(|schema| !output.envelope && schema.kind == "struct") {
+            for field in members(whole)? {
                 let (parquet, node) = shaper.node(&field.field, field)?;
                 types.push(parquet);
                 root.push(Top::Member(field.field.clone(), node));
             }
         } else {
             for field in Field::ALL.into_iter().filter(|field| output.fields.contains(field)) {
-                let (parquet, top) = shaper.top(field, &parsed, output)?;
+                let (parquet, top) = shaper.top(field, value.as_ref(), key.as_ref(), output)?;
                 types.push(parquet);
                 root.push(top);
             }
         }
         let parquet = built(Type::group_type_builder("connector_records").with_fields(types).build())?;
-        Ok(Self { schema: schema.into(), parquet, root, columns: shaper.columns })
+        let [value_schema, key_schema] = [schemas.value, schemas.key].map(|schema| schema.map(Into::into));
+        Ok(Self { value_schema, key_schema, parquet, root, columns: shaper.columns })
     }
 
-    /// The schema's text.
-    pub fn schema(&self) -> &str {
-        &self.schema
+    /// What it is made of.
+    pub fn schemas(&self) -> Schemas<'_> {
+        Schemas { value: self.value_schema.as_deref(), key: self.key_schema.as_deref() }
     }
 }
 
@@ -104,12 +125,19 @@ impl Shaper {
         self.columns - 1
     }
 
-    fn top(&mut self, field: Field, value: &Schema, output: &Output) -> Result<(TypePtr, Top), Unsupported> {
+    fn top(
+        &mut self,
+        field: Field,
+        value: Option<&Schema>,
+        key: Option<&Schema>,
+        output: &Output,
+    ) -> Result<(TypePtr, Top), Unsupported> {
         let long = |name| {
             built(Type::primitive_type_builder(name, Physical::INT64).with_repetition(Repetition::REQUIRED).build())
         };
         Ok(match field {
             Field::Value => {
+                let value = value.ok_or_else(|| Unsupported("the value has no schema".to_owned()))?;
                 let (parquet, node) = self.node("value", value)?;
                 (parquet, Top::Value(node))
             }
@@ -126,7 +154,11 @@ impl Shaper {
                 let parquet = map_type("headers", value, false)?;
                 (parquet, Top::Headers(Node::Map { value: value_node, key, optional: false }))
             }
-            Field::Key => return Err(Unsupported("the key has no schema".to_owned())),
+            Field::Key => {
+                let key = key.ok_or_else(|| Unsupported("the key has no schema".to_owned()))?;
+                let (parquet, node) = self.node("key", key)?;
+                (parquet, Top::Key(node))
+            }
         })
     }
 

@@ -6,7 +6,7 @@ use std::fs::File;
 use datapipe_core::output::{Encoding, Field, Format, Output};
 use datapipe_core::port::log::ReadHeaders;
 use datapipe_core::table::Compression;
-use datapipe_parquet::{Extras, Row, Shape, Unfit, Writer, read};
+use datapipe_parquet::{Record, Row, Schemas, Shape, Unfit, Writer, read};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -94,15 +94,23 @@ fn base64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-const NONE: Extras<'static> = Extras { offset: 0, timestamp_ms: 0, headers: ReadHeaders::of(&[]) };
+const KEY_SCHEMA: &str =
+    r#"{"type":"struct","fields":[{"type":"int64","field":"id"},{"type":"string","field":"shop"}]}"#;
+const NONE: Record<'static> =
+    Record { value: b"", key: b"", offset: 0, timestamp_ms: 0, headers: ReadHeaders::of(&[]) };
 
-fn written(values: &[Value], output: &Output, extras: Extras<'_>) -> File {
-    let shape = Shape::new(&schema().to_string(), output).unwrap();
+fn written(values: &[Value], output: &Output, record: Record<'_>) -> File {
+    let schema = schema().to_string();
+    let schemas = Schemas {
+        value: output.fields.contains(&Field::Value).then_some(schema.as_str()),
+        key: output.fields.contains(&Field::Key).then_some(KEY_SCHEMA),
+    };
+    let shape = Shape::new(schemas, output).unwrap();
     let file = tempfile::tempfile().unwrap();
     let mut writer = Writer::new(file.try_clone().unwrap(), &shape, output.compression, 1).unwrap();
     let mut row = Row::default();
     for value in values {
-        row.take(&shape, value.to_string().as_bytes(), extras).unwrap();
+        row.take(&shape, Record { value: value.to_string().as_bytes(), ..record }).unwrap();
         writer.add(&mut row).unwrap();
     }
     writer.finish().unwrap();
@@ -136,7 +144,7 @@ fn fields_stand_beside_the_value() {
     let mut headers = Vec::new();
     ReadHeaders::write("a", Some(b"1"), &mut headers);
     ReadHeaders::write("b", None, &mut headers);
-    let extras = Extras { offset: 7, timestamp_ms: 9, headers: ReadHeaders::of(&headers) };
+    let extras = Record { offset: 7, timestamp_ms: 9, headers: ReadHeaders::of(&headers), ..NONE };
     let fields = [Field::Value, Field::Headers, Field::Offset, Field::Timestamp];
     let value = json!({ "id": 1 });
     let mut row = rows(written(&[value], &output(true, &fields), extras)).remove(0);
@@ -145,6 +153,16 @@ fn fields_stand_beside_the_value() {
     assert_eq!(row, json!({ "headers": { "a": "1", "b": null }, "offset": 7, "timestamp": 9 }));
     let base64 = Output { header_encoding: Encoding::Base64, ..output(true, &fields) };
     assert_eq!(rows(written(&[json!({ "id": 1 })], &base64, extras))[0]["headers"]["a"], "MQ==");
+}
+
+#[test]
+fn a_key_is_a_column_or_the_row() {
+    let key = br#"{"id":-3,"shop":"a"}"#;
+    let record = Record { key, ..NONE };
+    let value = json!({ "id": 1 });
+    let row = rows(written(&[value.clone()], &output(true, &[Field::Value, Field::Key]), record)).remove(0);
+    assert_eq!((&row["key"], &row["value"]["id"]), (&json!({ "id": -3, "shop": "a" }), &json!(1)));
+    assert_eq!(rows(written(&[value], &output(false, &[Field::Key]), record)), [json!({ "id": -3, "shop": "a" })]);
 }
 
 #[test]
@@ -174,7 +192,8 @@ fn row_groups_are_bounded() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
-    let shape = Shape::new(&schema().to_string(), &output(false, &[Field::Value])).unwrap();
+    let of = |schema: &str| Shape::new(Schemas { value: Some(schema), key: None }, &output(false, &[Field::Value]));
+    let shape = of(&schema().to_string()).unwrap();
     let mut row = Row::default();
     for payload in [
         "{}",
@@ -185,7 +204,7 @@ fn what_does_not_fit_is_refused() {
         "x",
         r#"{"id":1,"nested":{}}"#,
     ] {
-        assert_eq!(row.take(&shape, payload.as_bytes(), NONE), Err(Unfit), "{payload}");
+        assert_eq!(row.take(&shape, Record { value: payload.as_bytes(), ..NONE }), Err(Unfit), "{payload}");
     }
     for (schema, why) in [
         (r#"{"type":"struct","fields":[]}"#, "no fields"),
@@ -196,7 +215,7 @@ fn what_does_not_fit_is_refused() {
         ),
         ("1", "cannot be read"),
     ] {
-        let refused = Shape::new(schema, &output(false, &[Field::Value])).unwrap_err().to_string();
+        let refused = of(schema).unwrap_err().to_string();
         assert!(refused.contains(why), "{refused}");
     }
 }

@@ -153,7 +153,6 @@ const FIXED: &[(&str, &str)] = &[
     ("transforms.dropTombstone.predicate", "isTombstone"),
     ("predicates", "isTombstone"),
     ("predicates.isTombstone.type", IS_TOMBSTONE),
-    ("key.converter.schemas.enable", "false"),
     ("consumer.override.auto.offset.reset", "earliest"),
     ("consumer.override.isolation.level", "read_committed"),
     ("consumer.override.max.poll.records", "500"),

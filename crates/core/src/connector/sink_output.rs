@@ -11,6 +11,7 @@ const BYTES: &str = "org.apache.kafka.connect.converters.ByteArrayConverter";
 const STRING: &str = "org.apache.kafka.connect.storage.StringConverter";
 const FIELDS: &str = "format.output.fields";
 const SCHEMAS: &str = "value.converter.schemas.enable";
+const KEY_SCHEMAS: &str = "key.converter.schemas.enable";
 
 /// What objects hold.
 pub(super) fn output(reader: &mut Reader<'_>) -> Output {
@@ -36,18 +37,15 @@ pub(super) fn output(reader: &mut Reader<'_>) -> Output {
     let header_encoding = headers(reader, format, &fields);
     let compression = compression.unwrap_or(Compression::Gzip);
     let schemas = reader.boolean(SCHEMAS, false);
-    if format == Format::Parquet && !schemas {
-        let why = "is false, so values have no schema, and the columns of Parquet are made of one";
-        reader.problem(SCHEMAS, why, "set true here and for the source");
+    let key_schemas = reader.boolean(KEY_SCHEMAS, false);
+    for (key, field, given) in [(SCHEMAS, Field::Value, schemas), (KEY_SCHEMAS, Field::Key, key_schemas)] {
+        if format == Format::Parquet && fields.contains(&field) && !given {
+            let why =
+                format!("is false, so a {} has no schema, and the columns of Parquet are made of one", field.name());
+            reader.problem(key, why, "set true here and for the source");
+        }
     }
-    if format == Format::Parquet && fields.contains(&Field::Key) {
-        reader.problem(
-            FIELDS,
-            "names key, which has no schema to make columns of",
-            "leave key out: value holds it too",
-        );
-    }
-    Output { format, fields, envelope, value_encoding, header_encoding, compression, schemas }
+    Output { format, fields, envelope, value_encoding, header_encoding, compression, schemas, key_schemas }
 }
 
 fn fields(reader: &mut Reader<'_>) -> Vec<Field> {
@@ -148,6 +146,7 @@ pub(super) fn write_output(output: &Output, map: &mut ConfigMap) {
     put("key.converter", converter);
     put("value.converter", converter);
     put(SCHEMAS, if output.schemas { "true" } else { "false" });
+    put(KEY_SCHEMAS, if output.key_schemas { "true" } else { "false" });
     if output.value_encoding == Encoding::None {
         put("format.output.fields.value.encoding", "none");
     }

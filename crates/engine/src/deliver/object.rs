@@ -74,7 +74,7 @@ impl OpenObject {
     /// Whether a record's schema is another one than the object's.
     pub(super) fn of_another_schema(&self, content: &Content<'_>) -> bool {
         match (&content.form, &self.shape) {
-            (Form::Row(shape, _), Some(own)) => !Arc::ptr_eq(shape, own) && shape.schema() != own.schema(),
+            (Form::Row(shape, _), Some(own)) => !Arc::ptr_eq(shape, own) && shape.schemas() != own.schemas(),
             _ => false,
         }
     }

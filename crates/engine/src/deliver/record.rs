@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use base64::write::EncoderWriter;
 use datapipe_core::output::{Encoding, Field, Format, Output};
 use datapipe_core::port::log::ReadRecord;
-use datapipe_parquet::{Extras, Row, Shape, Unfit};
+use datapipe_parquet::{Record, Row, Schemas, Shape, Unfit};
 use serde::de::IgnoredAny;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -30,6 +30,8 @@ const fn unusable(stage: &'static str, why: &'static str) -> Unusable {
 const fn value(why: &'static str) -> Unusable {
     unusable("VALUE_CONVERTER", why)
 }
+
+const KEY_UNWRAPPED: Unusable = unusable("KEY_CONVERTER", "the key is no JSON with a schema and a payload");
 
 /// A record as it is added to an object.
 pub(super) struct Content<'a> {
@@ -59,18 +61,53 @@ impl Content<'_> {
 #[derive(Default)]
 pub(super) struct Composer {
     scratch: Vec<u8>,
-    /// Everything before the payload of the last value that had a schema, which the next one most likely has too.
-    opening: Vec<u8>,
-    schema: String,
+    value: Unwrapper,
+    key: Unwrapper,
     shape: Option<Arc<Shape>>,
     row: Row,
+}
+
+/// Takes schemas off.
+#[derive(Default)]
+struct Unwrapper {
+    /// Everything before the last payload that had a schema, which the next one most likely has too.
+    opening: Vec<u8>,
+    schema: String,
+}
+
+impl Unwrapper {
+    /// The value without its schema; none if it is not wrapped.
+    fn payload<'a>(&mut self, content: &'a [u8]) -> Option<&'a [u8]> {
+        let known = content.strip_prefix(self.opening.as_slice()).filter(|_| !self.opening.is_empty());
+        if let Some(payload) = known.and_then(|rest| rest.strip_suffix(b"}")) {
+            return Some(payload);
+        }
+        let parts = datapipe_parquet::split(content)?;
+        let payload = parts.payload.get().as_bytes();
+        parts.schema.get().clone_into(&mut self.schema);
+        // The payload is a part of the content: what is before it opens the next value too, if nothing else follows.
+        let before = payload.as_ptr() as usize - content.as_ptr() as usize;
+        self.opening.clear();
+        if content.len() == before + payload.len() + 1 {
+            self.opening.extend_from_slice(&content[..before]);
+        }
+        Some(payload)
+    }
 }
 
 impl Composer {
     /// A record in the form of the output; text is the value itself where it can be.
     pub(super) fn compose<'a>(&'a mut self, output: &Output, record: &ReadRecord<'a>) -> Result<Content<'a>, Unusable> {
         let content = record.value.unwrap_or_default();
-        let payload = if output.schemas { self.payload(content)? } else { content };
+        let unwrapped = if output.schemas { self.value.payload(content) } else { Some(content) };
+        let payload = unwrapped.ok_or(value("the value is no JSON with a schema and a payload"))?;
+        let mut record = *record;
+        // Bytes in CSV stay as they are.
+        if output.key_schemas && output.fields.contains(&Field::Key) && output.format != Format::Csv {
+            let unwrapped = record.key.map(|key| self.key.payload(key).ok_or(KEY_UNWRAPPED));
+            record.key = unwrapped.transpose()?;
+        }
+        let record = &record;
         if output.format == Format::Parquet {
             return self.row(output, record, payload);
         }
@@ -87,40 +124,29 @@ impl Composer {
         Ok(Content { payload, form: Form::Text(&self.scratch) })
     }
 
-    /// The value without its schema.
-    fn payload<'a>(&mut self, content: &'a [u8]) -> Result<&'a [u8], Unusable> {
-        let known = content.strip_prefix(self.opening.as_slice()).filter(|_| !self.opening.is_empty());
-        if let Some(payload) = known.and_then(|rest| rest.strip_suffix(b"}")) {
-            return Ok(payload);
-        }
-        let parts =
-            datapipe_parquet::split(content).ok_or(value("the value is no JSON with a schema and a payload"))?;
-        let payload = parts.payload.get().as_bytes();
-        parts.schema.get().clone_into(&mut self.schema);
-        // The payload is a part of the content: what is before it opens the next value too, if nothing else follows.
-        let before = payload.as_ptr() as usize - content.as_ptr() as usize;
-        self.opening.clear();
-        if content.len() == before + payload.len() + 1 {
-            self.opening.extend_from_slice(&content[..before]);
-        }
-        Ok(payload)
-    }
-
     fn row<'a>(
         &'a mut self,
         output: &Output,
         record: &ReadRecord<'_>,
         payload: &'a [u8],
     ) -> Result<Content<'a>, Unusable> {
-        if self.shape.as_ref().is_none_or(|shape| shape.schema() != self.schema) {
-            let shape = Shape::new(&self.schema, output)
-                .map_err(|why| Unusable { stage: "VALUE_CONVERTER", why: format!("no columns: {why}").into() })?;
-            self.shape = Some(Arc::new(shape));
+        let columns = |field, schema| output.fields.contains(&field).then_some(schema);
+        let schemas = Schemas {
+            value: columns(Field::Value, self.value.schema.as_str()),
+            key: columns(Field::Key, self.key.schema.as_str()),
+        };
+        if schemas.key.is_some() && record.key.is_none() {
+            return Err(unusable("KEY_CONVERTER", "the record has no key"));
         }
-        let Some(shape) = &self.shape else { return Err(value("the value has no schema")) };
-        let ReadRecord { offset, timestamp_ms, headers, .. } = *record;
-        let taken = self.row.take(shape, payload, Extras { offset, timestamp_ms, headers });
-        taken.map_err(|Unfit| value("the value does not fit its schema"))?;
+        let known = self.shape.take().filter(|shape| shape.schemas() == schemas);
+        let shape = known.map_or_else(|| Shape::new(schemas, output).map(Arc::new), Ok);
+        let no_columns = |why| Unusable { stage: "VALUE_CONVERTER", why: format!("no columns: {why}").into() };
+        let shape = shape.map_err(no_columns)?;
+        let shape = &*self.shape.insert(shape);
+        let ReadRecord { key, offset, timestamp_ms, headers, .. } = *record;
+        let record = Record { value: payload, key: key.unwrap_or_default(), offset, timestamp_ms, headers };
+        let taken = self.row.take(shape, record);
+        taken.map_err(|Unfit| value("the record does not fit its schema"))?;
         Ok(Content { payload, form: Form::Row(shape, &mut self.row) })
     }
 }
@@ -312,6 +338,44 @@ mod tests {
         let mut text = Vec::new();
         timestamp(0, &mut text);
         assert_eq!(text, b"\"1970-01-01T00:00:00Z\"");
+    }
+
+    #[test]
+    fn a_key_has_columns_of_its_own() {
+        let parquet = |fields: &[Field]| Output {
+            format: Format::Parquet,
+            fields: fields.to_vec(),
+            envelope: true,
+            schemas: true,
+            key_schemas: true,
+            ..Output::lines(Compression::None)
+        };
+        let schema = r#"{"type":"struct","fields":[{"type":"int64","field":"id"}]}"#;
+        let wrapped = format!(r#"{{"schema":{schema},"payload":{{"id":1}}}}"#);
+        let mut composer = Composer::default();
+        let both = parquet(&[Field::Key, Field::Value]);
+        let mut shape = |key: Option<&str>| match composer
+            .compose(&both, &record(key.map(str::as_bytes), wrapped.as_bytes(), b""))
+        {
+            Ok(Content { form: Form::Row(shape, _), .. }) => Ok(Arc::clone(shape)),
+            Ok(_) => panic!("no row"),
+            Err(why) => Err((why.stage, why.why.into_owned())),
+        };
+        let first = shape(Some(&wrapped)).unwrap();
+        assert!(Arc::ptr_eq(&first, &shape(Some(&wrapped)).unwrap()));
+        let other = wrapped.replace("int64", "int32");
+        assert_ne!(
+            shape(Some(&other)).unwrap().schemas(),
+            first.schemas(),
+            "another schema of the key is another shape"
+        );
+        assert_eq!(shape(None).unwrap_err(), ("KEY_CONVERTER", "the record has no key".to_owned()));
+        assert_eq!(shape(Some("{\"id\":1}")).unwrap_err().0, "KEY_CONVERTER");
+        let key = Output { format: Format::Jsonl, ..parquet(&[Field::Key]) };
+        assert_eq!(
+            written(&key, &record(Some(wrapped.as_bytes()), wrapped.as_bytes(), b"")).unwrap(),
+            r#"{"key":{"id":1}}"#
+        );
     }
 
     #[test]

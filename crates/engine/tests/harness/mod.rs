@@ -100,7 +100,7 @@ impl Subject for Engine {
                 schemas: false,
                 modes: Modes::PLAN,
                 columns: Columns::default(),
-                transaction_topic: None,
+                transaction_topic: settings.transaction_metadata.then(|| "cdc.transaction".to_owned()),
             },
             transforms: Transforms::default(),
             dead_letter_topic: Some("connect-dlq-users".to_owned()),

@@ -17,6 +17,8 @@ pub struct KafkaSettings {
     pub partitions: i32,
     /// The topic of the progress.
     pub offsets_topic: String,
+    /// The topic of transactions' begins and ends.
+    pub transaction_topic: String,
     /// The source's dead letters.
     pub dead_letter_topic: String,
     /// `transaction.timeout.ms`
@@ -34,6 +36,7 @@ impl Default for KafkaSettings {
             data_topic: "cdc.public.users".to_owned(),
             partitions: 1,
             offsets_topic: "connect-offsets-users".to_owned(),
+            transaction_topic: "cdc.transaction".to_owned(),
             dead_letter_topic: "connect-dlq-users".to_owned(),
             transaction_timeout_ms: 10_000,
             record_bytes_max: 17 * 1024,

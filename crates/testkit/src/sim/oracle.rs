@@ -3,6 +3,7 @@
 mod log;
 mod objects;
 mod rereads;
+mod transactions;
 
 use datapipe_core::table::SnapshotMode;
 
@@ -16,7 +17,8 @@ pub fn check(world: &World, plan: &Plan) -> Vec<String> {
         Ok(found) => {
             let snapshot = plan.settings.mode == SnapshotMode::Initial;
             found.check_rereads(world, snapshot, &mut wrong);
-            found.check(world, snapshot, &mut wrong);
+            let placed = found.check(world, snapshot, &mut wrong);
+            transactions::check(world, plan.settings.transaction_metadata, &placed, &mut wrong);
         }
         Err(why) => wrong.push(why),
     }

@@ -13,6 +13,8 @@ use crate::memory::{KafkaSettings, PostgresSettings};
 pub struct RunSettings {
     /// What happens to existing rows.
     pub mode: SnapshotMode,
+    /// Transactions are told of, in a topic and in each event.
+    pub transaction_metadata: bool,
     /// A table without a key is copied in one go.
     pub keyless_snapshot: bool,
     /// Rows of an incremental snapshot that are read at once.
@@ -35,6 +37,7 @@ impl Default for RunSettings {
     fn default() -> Self {
         Self {
             mode: SnapshotMode::Initial,
+            transaction_metadata: false,
             keyless_snapshot: false,
             chunk_rows: 4,
             transaction_records_max: 50,
@@ -98,6 +101,7 @@ impl Plan {
         let partitions = if rng.random_bool(0.7) { 1 } else { rng.random_range(2..4) };
         let settings = RunSettings {
             mode: if rng.random_bool(0.93) { SnapshotMode::Initial } else { SnapshotMode::NoData },
+            transaction_metadata: rng.random_bool(0.3),
             keyless_snapshot: false,
             chunk_rows: rng.random_range(1..20),
             transaction_records_max: rng.random_range(2..20),

@@ -17,6 +17,17 @@ async fn flowing(stage: &Stage, what: &str, begun: Instant) -> Duration {
     took
 }
 
+/// Waits until the worker says this of itself.
+async fn health(stage: &Stage, status: &str) {
+    let begun = Instant::now();
+    let says = async || {
+        let answer = stage.get("users", "/health").await;
+        answer.is_some_and(|(_, body)| body.contains(&format!("\"status\":\"{status}\"")))
+    };
+    eventually(&format!("the worker to be {status}"), LIMIT, says).await;
+    println!("{status} after {} ms", begun.elapsed().as_millis());
+}
+
 /// Whose stream it is: the walsender's process.
 async fn sender(stage: &Stage) -> Option<String> {
     stage.ask("SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'debezium_slot_users'").await
@@ -68,11 +79,17 @@ async fn servers_restart_under_load() {
     stage.servers.stack.kafka_mut().restart().await.unwrap();
     println!("broker stopped and started in {} ms", begun.elapsed().as_millis());
     flowing(&stage, "broker restart", begun).await;
+    health(&stage, "healthy").await;
 
     let begun = Instant::now();
     stage.servers.stack.kafka_mut().kill().await.unwrap();
+    health(&stage, "unhealthy").await;
+    let (code, body) = stage.get("users", "/health").await.unwrap();
+    println!("{body}");
+    assert_eq!(code, 500);
     stage.servers.stack.kafka_mut().resume().await.unwrap();
     flowing(&stage, "broker kill -9", begun).await;
+    health(&stage, "healthy").await;
 
     let begun = Instant::now();
     stage.servers.stack.postgres_mut().restart(Shutdown::Immediate).await.unwrap();

@@ -142,7 +142,7 @@ pub(super) const CONSUMER: &[ConfigKey] = &[
     )
     .default("true")
     .absent("false")
-    .only(&["false"]),
+    .only(&["false", "true"]),
     key(
         "value.converter.schemas.enable",
         T::Boolean,

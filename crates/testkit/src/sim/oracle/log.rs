@@ -9,7 +9,14 @@ use crate::memory::{Key, RowChange};
 use crate::sim::world::World;
 
 /// Where a change stands: commit record, index, and the half of a key change.
-type Place = (u64, u64, u8);
+pub(super) type Place = (u64, u64, u8);
+
+/// An event of the log where it belongs.
+pub(super) struct Placed {
+    pub(super) place: Place,
+    /// Its number in its transaction, as the event says it.
+    pub(super) order: Option<u64>,
+}
 
 /// A change of one key, as it must be reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +52,8 @@ pub(super) struct Found {
     /// Rows that went there during a snapshot, and its point.
     row_letters: BTreeMap<Key, Vec<u64>>,
     in_order: Vec<(usize, i64, Place)>,
+    /// What events say of their number in their transaction.
+    orders: BTreeMap<(usize, i64), u64>,
 }
 
 fn unsigned(value: &Value) -> Option<u64> {
@@ -93,6 +102,9 @@ impl Found {
         let xid = unsigned(&json["source"]["txId"]).unwrap_or(0);
         let incremental = json["source"]["snapshot"] == "incremental";
         let lsn = unsigned(&json["source"]["lsn"]).or(incremental.then_some(0)).ok_or_else(malformed)?;
+        if let Some(order) = unsigned(&json["transaction"]["total_order"]) {
+            self.orders.insert((partition, offset), order);
+        }
         let reported = Reported { partition, offset, op, xid, lsn, version };
         if reported.op == "t" {
             self.truncates.push(reported);
@@ -126,7 +138,8 @@ impl Found {
         Some(())
     }
 
-    pub(super) fn check(mut self, world: &World, snapshot: bool, wrong: &mut Vec<String>) {
+    /// Checks the log, and returns its changes.
+    pub(super) fn check(mut self, world: &World, snapshot: bool, wrong: &mut Vec<String>) -> Vec<Placed> {
         let (history, truncates) = expected(world);
         let mut keys: Vec<Key> = history.keys().chain(world.postgres.base.keys()).cloned().collect();
         keys.extend(self.by_key.keys().cloned());
@@ -157,6 +170,9 @@ impl Found {
         if snapshot {
             self.check_fold(world, wrong);
         }
+        let order = |partition, offset| self.orders.get(&(partition, offset)).copied();
+        let placed = |(partition, offset, place)| Placed { place, order: order(partition, offset) };
+        self.in_order.iter().copied().map(placed).collect()
     }
 
     /// The point that a row was read at, if it was.
