@@ -90,7 +90,7 @@ pub(crate) fn source_spec(config: &SourceConfig, allowed: &AllowList) -> Result<
     server.password = config.password.as_ref().map(|value| secret(value, "database.password", allowed)).transpose()?;
     let spec = SourceSpec::new(server, &config.schema, &config.table, &config.slot, &config.publication);
     let (signal_table, heartbeat_query) = (config.signals.table.clone(), config.heartbeat_query.clone());
-    Ok(SourceSpec { signal_table, heartbeat_query, ..spec })
+    Ok(SourceSpec { signal_table, heartbeat_query, columns: config.columns.clone(), ..spec })
 }
 
 /// The keys that a sink connector names, each as it could be read.

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use datapipe_core::change::{Action, Cell, Change, Column, Relation, ReplicaIdentity, Tuple};
-use datapipe_core::envelope::{Columns, Encoder, EnvelopeSettings, TransactionInfo};
+use datapipe_core::envelope::{Columns, Encoder, EnvelopeSettings, Nulls, TransactionInfo};
 use datapipe_core::lsn::Lsn;
-use datapipe_core::value::ColumnType;
-use datapipe_core::value::Modes;
+use datapipe_core::value::{ColumnType, Digits, Modes};
 
 const ROWS: u64 = 2_000_000;
 const SAMPLES: usize = 3;
 
 fn main() {
-    let column = |name: &str, kind| Column { name: name.to_owned(), kind, nullable: true };
+    let column = |name: &str, kind| Column::new(name, kind, true);
     let relation = Arc::new(Relation {
         schema: "public".to_owned(),
         name: "users".to_owned(),
@@ -22,7 +21,7 @@ fn main() {
             column("id", ColumnType::Int8),
             column("email", ColumnType::Text),
             column("name", ColumnType::Text),
-            column("balance", ColumnType::Numeric(Some(2))),
+            column("balance", ColumnType::Numeric(Some(Digits { precision: 10, scale: 2 }))),
             column("active", ColumnType::Bool),
             column("created_at", ColumnType::TimestampTz(6)),
             column("profile", ColumnType::Json),
@@ -51,7 +50,9 @@ fn main() {
         database: "shop".to_owned(),
         data_topic: "cdc.public.users".to_owned(),
         tombstones_on_delete: true,
+        key_schemas: false,
         schemas: false,
+        nulls: Nulls::KEPT,
         modes: Modes::PLAN,
         columns: Columns::default(),
         transaction_topic: None,

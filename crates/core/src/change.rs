@@ -33,6 +33,15 @@ pub struct Column {
     pub kind: ColumnType,
     /// False if the column is declared NOT NULL.
     pub nullable: bool,
+    /// What stands for a value that is not there, as PostgreSQL's text: see [`crate::value::constant_default`].
+    pub default: Option<Box<str>>,
+}
+
+impl Column {
+    /// A column without a default.
+    pub fn new(name: &str, kind: ColumnType, nullable: bool) -> Self {
+        Self { name: name.to_owned(), kind, nullable, default: None }
+    }
 }
 
 /// `REPLICA IDENTITY` of a table (PostgreSQL's `pg_class.relreplident`).

@@ -74,11 +74,7 @@ mod tests {
     use crate::change::{Column, ReplicaIdentity};
 
     fn relation(kinds: &[ColumnType], key: &[usize]) -> Relation {
-        let column = |(index, kind): (usize, &ColumnType)| Column {
-            name: format!("c{index}"),
-            kind: kind.clone(),
-            nullable: false,
-        };
+        let column = |(index, kind): (usize, &ColumnType)| Column::new(&format!("c{index}"), kind.clone(), false);
         Relation {
             schema: "public".to_owned(),
             name: "t".to_owned(),

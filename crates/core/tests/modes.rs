@@ -72,7 +72,7 @@ fn mode_of(kind: &ColumnType, modes: Modes) -> &'static str {
         ColumnType::Array(element) => mode_of(element, modes),
         ColumnType::Numeric(_) | ColumnType::Money => modes.decimal.as_str(),
         ColumnType::Interval => modes.interval.as_str(),
-        ColumnType::Bytea | ColumnType::Bit | ColumnType::Bits => modes.binary.as_str(),
+        ColumnType::Bytea | ColumnType::Bit | ColumnType::Bits(_) => modes.binary.as_str(),
         ColumnType::Hstore => modes.hstore.as_str(),
         _ => modes.time.as_str(),
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use datapipe_core::catalog::Catalog;
 use datapipe_core::connector::{ConfigSecret, SinkConfig, SourceConfig};
+use datapipe_core::envelope::Nulls;
 use datapipe_core::layout::Layout;
 use datapipe_core::output::Output;
 use datapipe_core::plan::{Plan, Problems};
@@ -326,13 +327,19 @@ fn modes_of_values_are_read_and_written() {
 }
 
 #[test]
-fn values_with_a_schema_and_transforms_exclude_each_other() {
-    let schemas = with(planned_map(Role::Source), &[("value.converter.schemas.enable", "true")]);
-    let config = SourceConfig::from_map(&schemas).unwrap();
-    assert!(config.schemas && config.to_map() == schemas);
-    let transforms =
-        [("transforms", "unwrap"), ("transforms.unwrap.type", "io.debezium.transforms.ExtractNewRecordState")];
-    let problems = SourceConfig::from_map(&with(schemas, &transforms)).unwrap_err();
-    assert_eq!(problems.len(), 1, "{problems:?}");
-    assert!(problems[0].to_string().starts_with("value.converter.schemas.enable: is true, and transforms"));
+fn schemas_and_nulls_are_read_and_written() {
+    let keys = [
+        ("key.converter.schemas.enable", "true"),
+        ("value.converter.schemas.enable", "true"),
+        ("key.converter.replace.null.with.default", "false"),
+        ("value.converter.replace.null.with.default", "true"),
+        ("provide.transaction.metadata", "true"),
+        ("column.mask.with.5.chars", "public.users.email"),
+    ];
+    let map = with(planned_map(Role::Source), &keys);
+    let config = SourceConfig::from_map(&map).unwrap();
+    assert!(config.key_schemas && config.schemas && config.to_map() == map);
+    assert_eq!(config.nulls, Nulls { default_in_keys: false, default_in_values: true });
+    let planned = SourceConfig::from_map(&planned_map(Role::Source)).unwrap();
+    assert_eq!(planned.nulls, Nulls { default_in_keys: true, default_in_values: false });
 }

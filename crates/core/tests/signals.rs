@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use datapipe_core::change::{Cell, Column, Relation, ReplicaIdentity, Tuple};
-use datapipe_core::envelope::{Columns, Encoder, EnvelopeSettings, SnapshotMarker, heartbeat};
+use datapipe_core::envelope::{Columns, Encoder, EnvelopeSettings, Nulls, SnapshotMarker, heartbeat};
 use datapipe_core::lsn::Lsn;
 use datapipe_core::value::{ColumnType, Modes};
 use serde_json::Value;
@@ -17,6 +17,8 @@ fn settings(case: &Value) -> EnvelopeSettings {
         server_name: prefix,
         database: "postgres".to_owned(),
         tombstones_on_delete: true,
+        key_schemas: false,
+        nulls: Nulls::KEPT,
         schemas: case["rows"][0]["value"].as_str().unwrap().starts_with("{\"schema\""),
         modes: Modes::DEBEZIUM,
         columns: Columns::default(),
@@ -25,7 +27,7 @@ fn settings(case: &Value) -> EnvelopeSettings {
 }
 
 fn relation() -> Arc<Relation> {
-    let column = |name: &str, kind, nullable| Column { name: name.to_owned(), kind, nullable };
+    let column = Column::new;
     Arc::new(Relation {
         schema: "public".to_owned(),
         name: "g_rows".to_owned(),

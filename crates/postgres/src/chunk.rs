@@ -117,7 +117,7 @@ impl ChunkReader {
         let catalog = catalog.ok_or_else(|| missing_table(spec))?;
         let mut types = Types::default();
         types.fetch(&self.sql, catalog.published().map(|column| column.type_oid)).await?;
-        catalog.relation(&spec.schema, &spec.table, &types).map_err(|found| unsupported(spec, &found))
+        catalog.relation(spec, &types).map_err(|found| unsupported(spec, &found))
     }
 
     async fn copy(&self, select: &str, width: usize) -> Result<Vec<Tuple>, Failure> {
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn chunks_are_read_in_the_keys_own_order() {
-        let column = |name: &str, kind| Column { name: name.to_owned(), kind, nullable: false };
+        let column = |name: &str, kind| Column::new(name, kind, false);
         let relation = Relation {
             schema: "public".to_owned(),
             name: "t".to_owned(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use datapipe_core::Secret;
+use datapipe_core::envelope::Columns;
 use tokio_postgres::config::{Host, SslMode};
 
 use crate::error::Error;
@@ -147,6 +148,8 @@ pub struct SourceSpec {
     pub signal_table: Option<(String, String)>,
     /// A statement that runs with each heartbeat.
     pub heartbeat_query: Option<String>,
+    /// Which columns records hold: one that none holds may be of any type.
+    pub columns: Columns,
 }
 
 impl SourceSpec {
@@ -169,6 +172,7 @@ impl SourceSpec {
             query_timeout: Duration::from_secs(30),
             signal_table: None,
             heartbeat_query: None,
+            columns: Columns::all(),
         }
     }
 

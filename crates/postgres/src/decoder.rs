@@ -222,10 +222,7 @@ mod tests {
     }
 
     fn relation(kind: ColumnType) -> Arc<Relation> {
-        let columns = vec![
-            Column { name: "k".to_owned(), kind, nullable: false },
-            Column { name: "v".to_owned(), kind: ColumnType::Text, nullable: true },
-        ];
+        let columns = vec![Column::new("k", kind, false), Column::new("v", ColumnType::Text, true)];
         let (schema, name) = ("public".to_owned(), "t".to_owned());
         Arc::new(Relation { schema, name, columns, key: vec![0], identity: ReplicaIdentity::Default })
     }

@@ -63,8 +63,7 @@ impl Snapshot {
         let catalog = catalog.ok_or_else(|| missing_table(spec))?;
         let mut types = Types::default();
         types.fetch(&sql, catalog.published().map(|column| column.type_oid)).await?;
-        let relation =
-            catalog.relation(&spec.schema, &spec.table, &types).map_err(|found| unsupported(spec, &found))?;
+        let relation = catalog.relation(spec, &types).map_err(|found| unsupported(spec, &found))?;
         let order = order(&relation, &catalog);
         Ok(Self { sql, relation: Arc::new(relation), order, copy: None, ended: false })
     }
@@ -127,7 +126,9 @@ pub(crate) fn unsupported(spec: &SourceSpec, columns: &[UnsupportedColumn]) -> E
     let list: Vec<String> = columns.iter().map(|found| format!("column {}: {}", found.column, found.why)).collect();
     Error::Refused {
         why: format!("table {}: {}", spec.qualified(), list.join("; ")),
-        hint: "leave these columns out of the publication (PostgreSQL 15 and later), or change their types".to_owned(),
+        hint: "leave these columns out by column.exclude.list or by column.include.list, or of the publication \
+               (PostgreSQL 15 and later), or change their types"
+            .to_owned(),
     }
 }
 
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_resumed_snapshot_goes_on_above_its_bound() {
-        let column = |name: &str, kind| Column { name: name.to_owned(), kind, nullable: false };
+        let column = |name: &str, kind| Column::new(name, kind, false);
         let relation = Relation {
             schema: "public".to_owned(),
             name: "t".to_owned(),

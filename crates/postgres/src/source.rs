@@ -127,7 +127,7 @@ impl PgSource {
         let table = self.catalog().await?.ok_or_else(|| missing_table(&self.spec))?;
         self.table_oid = Some(table.oid);
         self.fetch_types(table.published().map(|column| column.type_oid).collect()).await?;
-        let relation = table.relation(&self.spec.schema, &self.spec.table, &self.types);
+        let relation = table.relation(&self.spec, &self.types);
         Ok(Arc::new(relation.map_err(|found| unsupported(&self.spec, &found))?))
     }
 
@@ -266,8 +266,8 @@ impl PgSource {
         let relation = if named || Some(message.oid) == self.table_oid {
             self.fetch_types(message.columns.iter().map(|column| column.type_oid).collect()).await?;
             let catalog = self.catalog().await?;
-            let relation = from_message(&message, catalog.as_ref(), &self.types);
-            Some(Arc::new(relation.map_err(|found| unsupported(&self.spec, &[found]))?))
+            let relation = from_message(&message, catalog.as_ref(), &self.types, &self.spec.columns);
+            Some(Arc::new(relation.map_err(|found| unsupported(&self.spec, &found))?))
         } else {
             None
         };

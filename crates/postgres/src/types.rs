@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use datapipe_core::value::{ColumnType, PgType, UnsupportedType, resolve};
+use datapipe_core::value::PgType;
 
 use crate::error::Error;
 use crate::sql::Sql;
@@ -12,7 +12,9 @@ const DEPTH_MAX: usize = 8;
 
 const QUERY: &str = "
     SELECT t.oid, n.nspname::text, t.typname::text, t.typtype::text, t.typcategory::text, t.typelem, t.typbasetype,
-           t.typtypmod
+           t.typtypmod,
+           ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid
+                 ORDER BY e.enumsortorder LIMIT 10000)
     FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
     WHERE t.oid = ANY($1)";
 
@@ -25,10 +27,11 @@ struct TypeRow {
     element: u32,
     base: u32,
     modifier: i32,
+    labels: Vec<String>,
 }
 
 /// The types seen so far. An OID is never given to another type while it is in use, so nothing here grows stale but
-/// names, which decide nothing for types of users.
+/// names, which decide nothing for types of users, and an enum's labels, which are asked for anew each time.
 #[derive(Debug, Default)]
 pub(crate) struct Types {
     known: HashMap<u32, TypeRow>,
@@ -38,8 +41,10 @@ impl Types {
     /// Makes sure that these types are known, if they exist, with what they are made of.
     pub(crate) async fn fetch(&mut self, sql: &Sql, oids: impl IntoIterator<Item = u32>) -> Result<(), Error> {
         let mut wanted: Vec<u32> = oids.into_iter().collect();
+        // An enum may have got labels since.
+        self.known.retain(|_, known| known.kind != 'e');
         for _ in 0..DEPTH_MAX {
-            wanted.retain(|oid| *oid != 0 && !self.known.contains_key(oid));
+            wanted = self.unknown(wanted);
             if wanted.is_empty() {
                 break;
             }
@@ -55,6 +60,7 @@ impl Types {
                     element: row.get(5),
                     base: row.get(6),
                     modifier: row.get(7),
+                    labels: row.get(8),
                 };
                 wanted.extend([found.element, found.base]);
                 self.known.insert(row.get(0), found);
@@ -63,16 +69,29 @@ impl Types {
         Ok(())
     }
 
-    /// The form of a column of this type; none if the type is not known.
-    pub(crate) fn resolve(&self, oid: u32, modifier: i32) -> Option<Result<ColumnType, UnsupportedType>> {
-        self.describe(oid, modifier, DEPTH_MAX).map(|pg| resolve(&pg))
+    /// Of these types and what they are made of, those that are not known.
+    fn unknown(&self, mut oids: Vec<u32>) -> Vec<u32> {
+        let mut unknown = Vec::new();
+        while let Some(oid) = oids.pop() {
+            match self.known.get(&oid) {
+                _ if oid == 0 => {}
+                None => unknown.push(oid),
+                Some(known) => oids.extend([known.element, known.base]),
+            }
+        }
+        unknown
     }
 
-    fn describe(&self, oid: u32, modifier: i32, depth: usize) -> Option<PgType> {
+    /// A type as the catalog describes it; none if it is not known.
+    pub(crate) fn describe(&self, oid: u32, modifier: i32) -> Option<PgType> {
+        self.describe_to(oid, modifier, DEPTH_MAX)
+    }
+
+    fn describe_to(&self, oid: u32, modifier: i32, depth: usize) -> Option<PgType> {
         let row = self.known.get(&oid)?;
         let part = |oid: u32, modifier: i32| {
             let depth = depth.checked_sub(1)?;
-            self.describe(oid, modifier, depth).map(Box::new)
+            self.describe_to(oid, modifier, depth).map(Box::new)
         };
         Some(PgType {
             oid,
@@ -84,6 +103,7 @@ impl Types {
             element: if row.category == 'A' { part(row.element, -1) } else { None },
             base: part(row.base, row.modifier),
             modifier,
+            labels: row.labels.clone(),
         })
     }
 }

@@ -5,7 +5,7 @@ use super::reader::Reader;
 use super::signals::SignalConfig;
 use super::tables::table;
 use super::{ConfigProblem, ConfigSecret};
-use crate::envelope::Columns;
+use crate::envelope::{Columns, Nulls};
 use crate::port::connect::ConfigMap;
 use crate::table::SnapshotMode;
 use crate::transform::Transforms;
@@ -15,8 +15,13 @@ const TRANSACTIONS: &str = "provide.transaction.metadata";
 
 const JSON_CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
 
+/// Whether keys carry their schema.
+const KEY_SCHEMAS: &str = "key.converter.schemas.enable";
 /// Whether values carry their schema.
 const SCHEMAS: &str = "value.converter.schemas.enable";
+/// Whether a column's default stands in the place of NULL.
+const KEY_NULLS: &str = "key.converter.replace.null.with.default";
+const NULLS: &str = "value.converter.replace.null.with.default";
 /// Whether rows without a key are read.
 const KEYLESS: &str = "datapipe.snapshot.without.key";
 
@@ -79,8 +84,12 @@ pub struct SourceConfig {
     pub transaction_topic: Option<String>,
     /// `transforms` and `predicates`.
     pub transforms: Transforms,
+    /// `key.converter.schemas.enable`: keys carry their schema.
+    pub key_schemas: bool,
     /// `value.converter.schemas.enable`: values carry their schema.
     pub schemas: bool,
+    /// `key.converter.replace.null.with.default` and `value.converter.replace.null.with.default`
+    pub nulls: Nulls,
     /// Keys that were given and change nothing here.
     pub ignored: Vec<String>,
 }
@@ -128,17 +137,14 @@ impl SourceConfig {
             columns: columns(map, &mut reader),
             transaction_topic: reader.boolean(TRANSACTIONS, false).then(|| format!("{topic_prefix}.transaction")),
             transforms: transforms(map, &mut reader),
+            key_schemas: reader.boolean(KEY_SCHEMAS, false),
             schemas: reader.boolean(SCHEMAS, false),
+            nulls: Nulls {
+                default_in_keys: reader.boolean(KEY_NULLS, true),
+                default_in_values: reader.boolean(NULLS, true),
+            },
             ignored: Vec::new(),
         };
-        if config.schemas && config.transforms != Transforms::default() {
-            let fix = "leave the transforms out, or set false";
-            reader.problem(SCHEMAS, "is true, and transforms work on values without a schema", fix);
-        }
-        if config.schemas && (config.columns.masks() || config.transaction_topic.is_some()) {
-            let why = "is true, and the schemas of masked columns and of transactions are not served";
-            reader.problem(SCHEMAS, why, "leave column.mask.*, column.truncate.* and provide.transaction.metadata out");
-        }
         let reads = |key: &&String| Transforms::reads(key) || Columns::reads(key) || SignalConfig::reads(key);
         let own = map.keys().filter(reads).cloned().collect();
         let ignored = reader.finish(&own)?;
@@ -172,7 +178,9 @@ impl SourceConfig {
             ("max.queue.size.in.bytes", self.queue_bytes_max.to_string()),
             (DecimalMode::KEY, self.modes.decimal.as_str().to_owned()),
             (TimeMode::KEY, self.modes.time.as_str().to_owned()),
+            (KEY_SCHEMAS, self.key_schemas.to_string()),
             (SCHEMAS, self.schemas.to_string()),
+            (NULLS, self.nulls.default_in_values.to_string()),
         ];
         map.extend(values.map(|(key, value)| (key.to_owned(), value)));
         // What is Debezium's default is left to it.
@@ -183,6 +191,7 @@ impl SourceConfig {
         ];
         let other = modes.into_iter().filter(|(_, mode, default)| mode != default);
         map.extend(other.map(|(key, mode, _)| (key.to_owned(), mode.to_owned())));
+        map.extend((!self.nulls.default_in_keys).then(|| (KEY_NULLS.to_owned(), "false".to_owned())));
         map.extend(self.transaction_topic.iter().map(|_| (TRANSACTIONS.to_owned(), "true".to_owned())));
         let prefix =
             self.heartbeat_topic.as_ref().and_then(|topic| topic.strip_suffix(&format!(".{}", self.topic_prefix)));
@@ -212,10 +221,7 @@ const FIXED: &[(&str, &str)] = &[
     ("transaction.boundary", "poll"),
     ("errors.tolerance", "none"),
     ("key.converter", JSON_CONVERTER),
-    ("key.converter.schemas.enable", "false"),
     ("value.converter", JSON_CONVERTER),
-    // Otherwise Connect's converter writes a column's default in the place of NULL.
-    ("value.converter.replace.null.with.default", "false"),
     ("extended.headers.enabled", "false"),
     // The heartbeat's query writes a logical message. As an event it would want a topic of its own, and Debezium waits
     // for ever for one that is not there.

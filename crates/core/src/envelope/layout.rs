@@ -2,24 +2,74 @@
 
 use std::sync::Arc;
 
-use super::RowError;
-use super::columns::{Columns, Shape};
+use super::columns::{Columns, Mask, Shape};
+use super::{Nulls, RowError};
 use crate::change::{Cell, Column, Relation, Tuple};
 use crate::value::json::write_string;
-use crate::value::{Modes, ValueError, write_fallback, write_unchanged, write_value};
+use crate::value::{Modes, ValueError, write_default, write_fallback, write_unchanged, write_value};
 
-/// A relation's names, escaped once.
+/// The form of all rows of a capture.
+#[derive(Clone, Debug)]
+pub(super) struct Form {
+    pub(super) modes: Modes,
+    pub(super) columns: Columns,
+    pub(super) nulls: Nulls,
+}
+
+/// A relation's names, escaped once, and what is the same in all of its rows.
 pub(super) struct Layout {
-    relation: Arc<Relation>,
+    pub(super) relation: Arc<Relation>,
     modes: Modes,
-    /// Per column `"name":`.
-    names: Vec<Box<[u8]>>,
-    /// Per column what becomes of it in the row images.
-    shapes: Vec<Shape>,
+    /// Per column.
+    cells: Vec<CellForm>,
     /// The places of the columns that make the key.
-    key: Vec<usize>,
+    pub(super) key: Vec<usize>,
     /// `"schema":"public","table":"users"`.
     table: Vec<u8>,
+}
+
+/// What is the same in all cells of a column.
+struct CellForm {
+    /// `"name":`
+    name: Box<[u8]>,
+    /// The row images leave it out. (The key does not.)
+    hidden: bool,
+    /// What is done to its value in the row images.
+    mask: Option<Mask>,
+    /// What stands for a value that is not there: in the key, and in the row images, where it is masked already.
+    absent: [Box<[u8]>; 2],
+}
+
+impl CellForm {
+    fn new(relation: &Relation, column: &Column, form: &Form) -> Self {
+        let mut name = Vec::new();
+        write_string(column.name.as_bytes(), &mut name).expect("a name is a string, so it is UTF-8");
+        name.push(b':');
+        let Shape { hidden, mask } = form.columns.shape(&relation.schema, &relation.name, column, form.modes);
+        let mut default = Vec::new();
+        // Debezium asks the catalog for the columns that it shows only: of others it knows no more than the name.
+        let known = !hidden;
+        let has_default = known
+            && column.default.as_ref().is_some_and(|text| write_default(&column.kind, form.modes, text, &mut default));
+        let absent = |replaced: bool, mask: Option<&Mask>| {
+            let mut out = Vec::new();
+            match (column.nullable || !known, has_default) {
+                (true, _) => out.extend_from_slice(b"null"),
+                (false, true) => out.extend_from_slice(&default),
+                (false, false) => write_fallback(&column.kind, form.modes, &mut out),
+            }
+            if let Some(mask) = mask {
+                mask.apply(0, &mut out);
+            }
+            if replaced && has_default && out == b"null" {
+                out.clone_from(&default);
+            }
+            out.into_boxed_slice()
+        };
+        let Nulls { default_in_keys, default_in_values } = form.nulls;
+        let absent = [absent(default_in_keys, None), absent(default_in_values, mask.as_ref())];
+        Self { name: name.into_boxed_slice(), hidden, mask, absent }
+    }
 }
 
 /// A row, and the old row in which values may stand that the log did not repeat.
@@ -33,40 +83,27 @@ impl Layout {
     /// The layout of the relation. It is made anew when another one comes: the source makes a new `Arc` whenever the
     /// server announces a changed relation.
     #[inline]
-    pub(super) fn of<'a>(
-        cached: &'a mut Option<Self>,
-        relation: &Arc<Relation>,
-        modes: Modes,
-        columns: &Columns,
-    ) -> &'a Self {
+    pub(super) fn of<'a>(cached: &'a mut Option<Self>, relation: &Arc<Relation>, form: &Form) -> &'a Self {
         if cached.as_ref().is_some_and(|layout| !Arc::ptr_eq(&layout.relation, relation)) {
             *cached = None;
         }
-        cached.get_or_insert_with(|| Self::new(relation, modes, columns))
+        cached.get_or_insert_with(|| Self::new(relation, form))
     }
 
     #[cold]
-    fn new(relation: &Arc<Relation>, modes: Modes, columns: &Columns) -> Self {
+    fn new(relation: &Arc<Relation>, form: &Form) -> Self {
         let quoted = |out: &mut Vec<u8>, name: &str| {
             write_string(name.as_bytes(), out).expect("a name is a string, so it is UTF-8");
-        };
-        let name = |column: &Column| {
-            let mut out = Vec::new();
-            quoted(&mut out, &column.name);
-            out.push(b':');
-            out.into_boxed_slice()
         };
         let mut table = b"\"schema\":".to_vec();
         quoted(&mut table, &relation.schema);
         table.extend_from_slice(b",\"table\":");
         quoted(&mut table, &relation.name);
-        let shape = |column| columns.shape(&relation.schema, &relation.name, column, modes);
         Self {
-            names: relation.columns.iter().map(name).collect(),
-            shapes: relation.columns.iter().map(shape).collect(),
-            key: columns.message_key(relation),
+            cells: relation.columns.iter().map(|column| CellForm::new(relation, column, form)).collect(),
+            key: form.columns.message_key(relation),
             relation: Arc::clone(relation),
-            modes,
+            modes: form.modes,
             table,
         }
     }
@@ -86,7 +123,7 @@ impl Layout {
             separator = b',';
             let cell = image.row.cells().nth(*column).expect("the width was checked");
             let old = || image.old.and_then(|old| old.cells().nth(*column));
-            out.extend_from_slice(&self.names[*column]);
+            out.extend_from_slice(&self.cells[*column].name);
             self.write_cell(*column, cell, old, out)?;
         }
         if !self.key.is_empty() {
@@ -120,13 +157,17 @@ impl Layout {
         let mut separator = b'{';
         for (column, cell) in row.cells().enumerate() {
             let old_cell = old.as_mut().and_then(Iterator::next);
-            let Shape { hidden, mask } = &self.shapes[column];
+            let CellForm { name, hidden, mask, absent } = &self.cells[column];
             if *hidden {
                 continue;
             }
             out.push(separator);
             separator = b',';
-            out.extend_from_slice(&self.names[column]);
+            out.extend_from_slice(name);
+            if cell == Cell::Null {
+                out.extend_from_slice(&absent[1]);
+                continue;
+            }
             let from = out.len();
             self.write_cell(column, cell, || old_cell, out)?;
             if let Some(mask) = mask {
@@ -148,15 +189,11 @@ impl Layout {
         old: impl FnOnce() -> Option<Cell<'a>>,
         out: &mut Vec<u8>,
     ) -> Result<(), RowError> {
-        let Column { kind, nullable, .. } = &self.relation.columns[column];
+        let Column { kind, .. } = &self.relation.columns[column];
         let text = match cell {
             Cell::Text(text) => text,
             Cell::Null => {
-                if *nullable {
-                    out.extend_from_slice(b"null");
-                } else {
-                    write_fallback(kind, self.modes, out);
-                }
+                out.extend_from_slice(&self.cells[column].absent[0]);
                 return Ok(());
             }
             Cell::Unchanged => {
@@ -171,10 +208,10 @@ impl Layout {
     }
 
     fn check_width(&self, row: &Tuple) -> Result<(), RowError> {
-        if row.width() == self.names.len() {
+        if row.width() == self.cells.len() {
             return Ok(());
         }
-        Err(self.error(row.width().min(self.names.len().saturating_sub(1)), ValueError::Width))
+        Err(self.error(row.width().min(self.cells.len().saturating_sub(1)), ValueError::Width))
     }
 
     #[cold]

@@ -16,6 +16,7 @@ mod headers;
 pub mod heartbeat;
 mod layout;
 mod schema;
+mod settings;
 mod source;
 mod transaction;
 
@@ -24,103 +25,33 @@ use std::sync::Arc;
 use crate::change::{Action, Change, OldRow, Relation, Tuple};
 use crate::lsn::Lsn;
 use crate::port::log::Record;
-use crate::value::{Modes, ValueError};
+use crate::value::Modes;
 
 pub use columns::Columns;
 pub(crate) use columns::Patterns;
 pub use headers::Context;
 use headers::{Headers, KeyChange};
-use layout::{Image, Layout};
+use layout::{Form, Image, Layout};
 use schema::Wrapper;
+pub use settings::{EnvelopeSettings, Nulls, RowError, SnapshotMarker, TransactionInfo};
 use source::Source;
 use transaction::Transactions;
 
-/// What all records of a capture have in common.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EnvelopeSettings {
-    /// `source.version`.
-    pub version: String,
-    /// `source.name`: the connector's `topic.prefix`.
-    pub server_name: String,
-    /// `source.db`.
-    pub database: String,
-    /// The data topic.
-    pub data_topic: String,
-    /// A tombstone follows each delete.
-    pub tombstones_on_delete: bool,
-    /// Values carry their schema.
-    pub schemas: bool,
-    /// The forms of values.
-    pub modes: Modes,
-    /// Which columns records hold, and how.
-    pub columns: Columns,
-    /// The topic of transactions' begins and ends (`provide.transaction.metadata`); none if nothing is told of them.
-    pub transaction_topic: Option<String>,
-}
-
-/// What the records of one transaction have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TransactionInfo {
-    /// The transaction id.
-    pub xid: u32,
-    /// Where its commit record starts.
-    pub commit: Lsn,
-    /// When it committed, in microseconds since 1970-01-01 UTC.
-    pub commit_time_us: i64,
-    /// The end of the last complete transaction before it, as far as the capture saw one; else [`Lsn::ZERO`].
-    pub last_commit: Lsn,
-}
-
-/// A row's place in its snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SnapshotMarker {
-    /// The first row of several.
-    First,
-    /// The first row of a table that is not the first one.
-    FirstInTable,
-    /// Any other row.
-    True,
-    /// The last row of a table that is not the last one, also if it is the table's only row.
-    LastInTable,
-    /// The last row, also if it is the only one.
-    Last,
-    /// A row of an incremental snapshot. Its point is the last change that the capture saw, and only `source.sequence`
-    /// tells it.
-    Incremental {
-        /// The end of the last complete transaction; [`Lsn::ZERO`] before the first.
-        last_commit: Lsn,
-    },
-}
-
-/// A row that has no form in the log.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("column {column} of type {kind} cannot be written: {why}")]
-pub struct RowError {
-    /// The column.
-    pub column: String,
-    /// Its type.
-    pub kind: String,
-    /// What is wrong with its value.
-    pub why: ValueError,
-}
-
 /// Writes rows as `after` would hold them.
 pub struct RowWriter {
-    modes: Modes,
-    columns: Columns,
+    form: Form,
     layout: Option<Layout>,
 }
 
 impl RowWriter {
     /// A writer of values in these forms.
     pub const fn new(modes: Modes) -> Self {
-        Self { modes, columns: Columns::all(), layout: None }
+        Self { form: Form { modes, columns: Columns::all(), nulls: Nulls::KEPT }, layout: None }
     }
 
     /// Appends a row; what was appended is of no use after an error.
     pub fn write(&mut self, relation: &Arc<Relation>, row: &Tuple, out: &mut Vec<u8>) -> Result<(), RowError> {
-        Layout::of(&mut self.layout, relation, self.modes, &self.columns)
-            .write_image(Some(Image { row, old: None }), out)
+        Layout::of(&mut self.layout, relation, &self.form).write_image(Some(Image { row, old: None }), out)
     }
 }
 
@@ -128,8 +59,7 @@ impl RowWriter {
 pub struct Encoder {
     topic: String,
     tombstones: bool,
-    modes: Modes,
-    columns: Columns,
+    form: Form,
     source: Source,
     transactions: Option<Transactions>,
     context: Option<Context>,
@@ -155,12 +85,11 @@ impl Encoder {
     pub fn new(settings: EnvelopeSettings) -> Self {
         Self {
             source: Source::new(&settings),
-            wrapper: Wrapper::new(settings.schemas.then(|| settings.server_name.clone())),
+            wrapper: Wrapper::new(&settings),
             transactions: Transactions::new(&settings),
-            columns: settings.columns,
+            form: Form { modes: settings.modes, columns: settings.columns, nulls: settings.nulls },
             topic: settings.data_topic,
             tombstones: settings.tombstones_on_delete,
-            modes: settings.modes,
             context: None,
             layout: None,
             buffers: Buffers::default(),
@@ -174,15 +103,6 @@ impl Encoder {
         self
     }
 
-    /// Leaves `source.snapshot` null where it would be `"false"`, as the real one does under
-    /// `value.converter.replace.null.with.default=false`. (Without that setting the real one also writes a column's
-    /// default in the place of NULL; that is never done here.)
-    #[must_use]
-    pub fn without_null_defaults(mut self) -> Self {
-        self.source.streamed_without_marker();
-        self
-    }
-
     /// Says when and by which transaction a snapshot was taken, for its rows' `source`. Otherwise each row's own time
     /// stands there, and no transaction.
     pub fn snapshot_taken(&mut self, time_us: i64, xid: Option<u32>) {
@@ -191,8 +111,9 @@ impl Encoder {
 
     /// Writes the message key; false if the relation has none.
     pub fn write_key(&mut self, relation: &Arc<Relation>, row: &Tuple, out: &mut Vec<u8>) -> Result<bool, RowError> {
-        let layout = Layout::of(&mut self.layout, relation, self.modes, &self.columns);
-        layout.write_key(Image { row, old: None }, out)
+        let layout = Layout::of(&mut self.layout, relation, &self.form);
+        self.wrapper.prepare(layout, &self.form);
+        self.wrapper.write_key(layout, Image { row, old: None }, out)
     }
 
     /// Writes a change; nothing is emitted if any part of it cannot be written.
@@ -203,12 +124,12 @@ impl Encoder {
         now_us: i64,
         emit: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), RowError> {
-        let Self { source, transactions, layout, wrapper, buffers, modes, columns, .. } = self;
+        let Self { source, transactions, layout, wrapper, buffers, form, .. } = self;
         if let Some(transactions) = transactions {
             transactions.before(&change.relation, change.lsn, transaction, emit);
         }
-        let layout = Layout::of(layout, &change.relation, *modes, columns);
-        wrapper.prepare(&change.relation, *modes, columns);
+        let layout = Layout::of(layout, &change.relation, form);
+        wrapper.prepare(layout, form);
         buffers.clear();
         wrapper.open(&mut buffers.value);
         let mut place = |out: &mut Vec<u8>, op| {
@@ -218,7 +139,7 @@ impl Encoder {
         };
         let (keyed, tombstone) = match &change.action {
             Action::Insert(new) => {
-                let keyed = layout.write_key(Image { row: new, old: None }, &mut buffers.key)?;
+                let keyed = wrapper.write_key(layout, Image { row: new, old: None }, &mut buffers.key)?;
                 layout.write_images(None, Some(Image { row: new, old: None }), &mut buffers.value)?;
                 place(&mut buffers.value, b'c');
                 (keyed, false)
@@ -226,9 +147,9 @@ impl Encoder {
             Action::Update { old, new } => {
                 let old = old.as_ref().map(image_of);
                 let new = Image { row: new, old };
-                let keyed = layout.write_key(new, &mut buffers.key)?;
+                let keyed = wrapper.write_key(layout, new, &mut buffers.key)?;
                 if let Some(old) = old.filter(|_| keyed) {
-                    layout.write_key(Image { row: old, old: None }, &mut buffers.old_key)?;
+                    wrapper.write_key(layout, Image { row: old, old: None }, &mut buffers.old_key)?;
                     if buffers.old_key != buffers.key {
                         return self.encode_key_change(change, transaction, now_us, Halves::Both, emit);
                     }
@@ -240,7 +161,7 @@ impl Encoder {
             }
             Action::Delete(old) => {
                 let old = Image { row: image_of(old), old: None };
-                let keyed = layout.write_key(old, &mut buffers.key)?;
+                let keyed = wrapper.write_key(layout, old, &mut buffers.key)?;
                 layout.write_images(Some(old), None, &mut buffers.value)?;
                 place(&mut buffers.value, b'd');
                 (keyed, self.tombstones)
@@ -317,7 +238,7 @@ impl Encoder {
     /// Whether a change is an update that gives its row another key.
     fn changes_key(&mut self, change: &Change) -> Result<bool, RowError> {
         let Action::Update { old: Some(old), new } = &change.action else { return Ok(false) };
-        let layout = Layout::of(&mut self.layout, &change.relation, self.modes, &self.columns);
+        let layout = Layout::of(&mut self.layout, &change.relation, &self.form);
         let Buffers { key, old_key, .. } = &mut self.buffers;
         key.clear();
         old_key.clear();
@@ -337,12 +258,12 @@ impl Encoder {
         now_us: i64,
         emit: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), RowError> {
-        let Self { source, layout, wrapper, buffers, modes, columns, .. } = self;
-        let layout = Layout::of(layout, relation, *modes, columns);
-        wrapper.prepare(relation, *modes, columns);
+        let Self { source, layout, wrapper, buffers, form, .. } = self;
+        let layout = Layout::of(layout, relation, form);
+        wrapper.prepare(layout, form);
         buffers.clear();
         let row = Image { row, old: None };
-        let keyed = layout.write_key(row, &mut buffers.key)?;
+        let keyed = wrapper.write_key(layout, row, &mut buffers.key)?;
         wrapper.open(&mut buffers.value);
         layout.write_images(None, Some(row), &mut buffers.value)?;
         source.write_snapshot(layout.table(), point, marker, now_us, &mut buffers.value);
@@ -362,12 +283,12 @@ impl Encoder {
         let Action::Update { old: Some(old), new } = &change.action else { return Ok(()) };
         let old = Image { row: image_of(old), old: None };
         let new = Image { row: new, old: Some(old.row) };
-        let Self { source, transactions, layout, wrapper, buffers, context, modes, columns, .. } = self;
-        let layout = Layout::of(layout, &change.relation, *modes, columns);
-        wrapper.prepare(&change.relation, *modes, columns);
+        let Self { source, transactions, layout, wrapper, buffers, context, form, .. } = self;
+        let layout = Layout::of(layout, &change.relation, form);
+        wrapper.prepare(layout, form);
         buffers.clear();
-        let keyed = layout.write_key(new, &mut buffers.key)?;
-        layout.write_key(old, &mut buffers.old_key)?;
+        let keyed = wrapper.write_key(layout, new, &mut buffers.key)?;
+        wrapper.write_key(layout, old, &mut buffers.old_key)?;
         if halves != Halves::Create {
             wrapper.open(&mut buffers.delete);
             layout.write_images(Some(old), None, &mut buffers.delete)?;
@@ -383,7 +304,7 @@ impl Encoder {
         }
         let (key, old_key) = (keyed.then_some(buffers.key.as_slice()), keyed.then_some(buffers.old_key.as_slice()));
         if halves != Halves::Create {
-            let header = KeyChange::to(&buffers.key);
+            let header = KeyChange::to(wrapper.bare_key(&buffers.key));
             let headers = Headers::new(context.as_ref(), keyed.then_some(&header));
             emit(Record { topic: &self.topic, key: old_key, value: Some(&buffers.delete), headers: headers.list() });
             if self.tombstones {
@@ -391,7 +312,7 @@ impl Encoder {
             }
         }
         if halves != Halves::Delete {
-            let header = KeyChange::from(&buffers.old_key);
+            let header = KeyChange::from(wrapper.bare_key(&buffers.old_key));
             let headers = Headers::new(context.as_ref(), keyed.then_some(&header));
             emit(Record { topic: &self.topic, key, value: Some(&buffers.value), headers: headers.list() });
         }

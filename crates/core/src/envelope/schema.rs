@@ -1,62 +1,114 @@
-//! The schema of an envelope, as Kafka Connect's JSON converter puts it before each value if it is asked to.
+//! The schemas of keys and values, as Kafka Connect's JSON converter puts them before each if it is asked to.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::Columns;
+use super::layout::{Form, Image, Layout};
+use super::{EnvelopeSettings, RowError};
 use crate::change::{Column, Relation};
 use crate::value::json::write_string;
-use crate::value::{BinaryMode, ColumnType, DecimalMode, HstoreMode, IntervalMode, Modes, TimeMode, Unit};
+use crate::value::{
+    BinaryMode, ColumnType, DecimalMode, Digits, HstoreMode, IntervalMode, Modes, TimeMode, Unit, write_default,
+};
 
-/// Puts the schema around values; without one they stay as they are.
+/// Puts schemas around keys and values; without one they stay as they are.
 pub(super) struct Wrapper {
-    server_name: Option<String>,
-    cached: Option<(Arc<Relation>, Vec<u8>)>,
+    server_name: String,
+    keys: bool,
+    values: bool,
+    relation: Option<Arc<Relation>>,
+    /// `{"schema":{..},"payload":`, or nothing.
+    key: Vec<u8>,
+    value: Vec<u8>,
 }
 
 impl Wrapper {
-    pub(super) const fn new(server_name: Option<String>) -> Self {
-        Self { server_name, cached: None }
+    pub(super) fn new(settings: &EnvelopeSettings) -> Self {
+        let EnvelopeSettings { key_schemas: keys, schemas: values, .. } = *settings;
+        let server_name = settings.server_name.clone();
+        Self { server_name, keys, values, relation: None, key: Vec::new(), value: Vec::new() }
     }
 
-    /// Makes the schema of a relation, once.
-    pub(super) fn prepare(&mut self, relation: &Arc<Relation>, modes: Modes, columns: &Columns) {
-        let Some(server_name) = &self.server_name else { return };
-        if self.cached.as_ref().is_none_or(|(cached, _)| !Arc::ptr_eq(cached, relation)) {
-            self.cached = Some((Arc::clone(relation), opening(server_name, relation, modes, columns)));
+    /// Makes the schemas of a relation, once.
+    pub(super) fn prepare(&mut self, layout: &Layout, form: &Form) {
+        if (self.keys || self.values)
+            && self.relation.as_ref().is_none_or(|cached| !Arc::ptr_eq(cached, &layout.relation))
+        {
+            let relation = &layout.relation;
+            let name = format!("{}.{}.{}", self.server_name, relation.schema, relation.name);
+            if self.keys {
+                self.key = opening(&key_schema(&name, layout, form));
+            }
+            if self.values {
+                self.value = opening(&value_schema(&name, relation, form));
+            }
+            self.relation = Some(Arc::clone(relation));
         }
     }
 
     pub(super) fn open(&self, out: &mut Vec<u8>) {
-        if let Some((_, opening)) = &self.cached {
-            out.extend_from_slice(opening);
-        }
+        out.extend_from_slice(&self.value);
     }
 
     pub(super) fn close(&self, out: &mut Vec<u8>) {
-        if self.cached.is_some() {
+        if self.values {
             out.push(b'}');
         }
     }
+
+    /// Writes a row's key; false, and nothing, if there is none.
+    pub(super) fn write_key(&self, layout: &Layout, image: Image<'_>, out: &mut Vec<u8>) -> Result<bool, RowError> {
+        let from = out.len();
+        out.extend_from_slice(&self.key);
+        let keyed = layout.write_key(image, out)?;
+        match (keyed, self.keys) {
+            (false, _) => out.truncate(from),
+            (true, true) => out.push(b'}'),
+            (true, false) => {}
+        }
+        Ok(keyed)
+    }
+
+    /// The key without its schema.
+    pub(super) fn bare_key<'a>(&self, key: &'a [u8]) -> &'a [u8] {
+        let rest = key.strip_prefix(self.key.as_slice()).unwrap_or(key);
+        if self.keys { &rest[..rest.len().saturating_sub(1)] } else { rest }
+    }
 }
 
-/// `{"schema":{..},"payload":`
-fn opening(server_name: &str, relation: &Relation, modes: Modes, columns: &Columns) -> Vec<u8> {
-    let name = quoted(&format!("{server_name}.{}.{}", relation.schema, relation.name));
-    let name = &name[1..name.len() - 1];
-    let shown = |column: &&Column| !columns.hides(&relation.schema, &relation.name, &column.name);
-    let columns: Vec<String> = relation.columns.iter().filter(shown).map(|column| field(column, modes)).collect();
-    let columns = columns.join(",");
-    let mut out = String::from(r#"{"schema":{"type":"struct","fields":["#);
+/// What stands before the payload.
+pub(super) fn opening(schema: &str) -> Vec<u8> {
+    format!(r#"{{"schema":{schema},"payload":"#).into_bytes()
+}
+
+fn key_schema(name: &str, layout: &Layout, form: &Form) -> String {
+    let relation = &layout.relation;
+    let field = |at: &usize| {
+        let column = &relation.columns[*at];
+        if form.columns.hides(&relation.schema, &relation.name, &column.name) {
+            // Of such a column Debezium knows neither that it is NOT NULL nor its default.
+            return field(&Column::new(&column.name, column.kind.clone(), true), form.modes, None);
+        }
+        field(column, form.modes, None)
+    };
+    let fields: Vec<String> = layout.key.iter().map(field).collect();
+    let name = quoted(&format!("{name}.Key"));
+    format!(r#"{{"type":"struct","fields":[{}],"optional":false,"name":{name}}}"#, fields.join(","))
+}
+
+fn value_schema(name: &str, relation: &Relation, form: &Form) -> String {
+    let shown = |column: &&Column| !form.columns.hides(&relation.schema, &relation.name, &column.name);
+    let field = |column: &Column| field(column, form.modes, form.columns.marked(relation, column));
+    let columns: Vec<String> = relation.columns.iter().filter(shown).map(field).collect();
+    let (columns, row) = (columns.join(","), quoted(&format!("{name}.Value")));
+    let mut out = String::from(r#"{"type":"struct","fields":["#);
     for image in ["before", "after"] {
-        let _ = write!(
-            out,
-            r#"{{"type":"struct","fields":[{columns}],"optional":true,"name":"{name}.Value","field":"{image}"}},"#
-        );
+        let _ =
+            write!(out, r#"{{"type":"struct","fields":[{columns}],"optional":true,"name":{row},"field":"{image}"}},"#);
     }
-    out.push_str(SOURCE);
-    let _ = write!(out, r#","optional":false,"name":"{name}.Envelope","version":2}},"payload":"#);
-    out.into_bytes()
+    let name = quoted(&format!("{name}.Envelope"));
+    let _ = write!(out, r#"{SOURCE},"optional":false,"name":{name},"version":2}}"#);
+    out
 }
 
 /// From `source` to the end of the fields.
@@ -86,98 +138,160 @@ fn quoted(text: &str) -> String {
     String::from_utf8(out).expect("JSON of UTF-8 is UTF-8")
 }
 
-/// A column's schema, as a struct holds it.
-fn field(column: &Column, modes: Modes) -> String {
-    let mut schema = schema(&column.kind, modes, column.nullable);
-    schema.pop();
+/// A column's schema, as a struct holds it, with what a mask adds to its parameters.
+fn field(column: &Column, modes: Modes, mark: Option<(&'static str, String)>) -> String {
+    let mut described = Described::of(&column.kind, modes);
+    described.parameters.extend(mark);
+    let mut schema = described.schema(column.nullable);
+    let mut default = Vec::new();
+    if column.default.as_ref().is_some_and(|text| write_default(&column.kind, modes, text, &mut default)) {
+        let _ = write!(schema, r#","default":{}"#, String::from_utf8_lossy(&default));
+    }
     let _ = write!(schema, r#","field":{}}}"#, quoted(&column.name));
     schema
 }
 
-/// A schema on its own.
-fn schema(kind: &ColumnType, modes: Modes, optional: bool) -> String {
-    let named =
-        |kind: &str, name: &str| format!(r#"{{"type":"{kind}","optional":{optional},"name":"{name}","version":1}}"#);
-    let plain = |kind: &str| format!(r#"{{"type":"{kind}","optional":{optional}}}"#);
-    match kind {
-        ColumnType::Bool | ColumnType::Bit => plain("boolean"),
-        ColumnType::Int2 => plain("int16"),
-        ColumnType::Int4 => plain("int32"),
-        ColumnType::Int8 | ColumnType::Oid => plain("int64"),
-        ColumnType::Float4 => plain("float"),
-        ColumnType::Float8 => plain("double"),
-        ColumnType::Numeric(scale) => match modes.decimal {
-            DecimalMode::String => plain("string"),
-            DecimalMode::Double => plain("double"),
-            DecimalMode::Precise => scale.map_or_else(|| variable(optional), |scale| decimal(scale, optional)),
-        },
-        ColumnType::Money => match modes.decimal {
-            DecimalMode::String => plain("string"),
-            DecimalMode::Double => plain("double"),
-            DecimalMode::Precise => decimal(2, optional),
-        },
-        ColumnType::Uuid => named("string", "io.debezium.data.Uuid"),
-        ColumnType::Bytea if modes.binary == BinaryMode::Bytes => plain("bytes"),
-        ColumnType::Bytea | ColumnType::Chars(_) | ColumnType::Text => plain("string"),
-        ColumnType::Bits => named("bytes", "io.debezium.data.Bits"),
-        ColumnType::Json => named("string", "io.debezium.data.Json"),
-        ColumnType::Date => match modes.time {
-            TimeMode::Isostring => named("string", "io.debezium.time.IsoDate"),
-            TimeMode::Connect => named("int32", "org.apache.kafka.connect.data.Date"),
-            _ => named("int32", "io.debezium.time.Date"),
-        },
-        ColumnType::Time(digits) => match Unit::of(modes.time, *digits, true) {
-            None => named("string", "io.debezium.time.IsoTime"),
-            Some(Unit::Millis) if modes.time == TimeMode::Connect => {
-                named("int32", "org.apache.kafka.connect.data.Time")
+/// A type's schema in parts.
+struct Described {
+    /// The type, and what a container holds.
+    kind: String,
+    /// Its name, and a text about it; the version of what has a name is 1.
+    name: Option<&'static str>,
+    doc: Option<&'static str>,
+    parameters: Vec<(&'static str, String)>,
+    /// Whether it may be null as an element of an array.
+    optional_element: bool,
+}
+
+impl Described {
+    fn plain(kind: &str) -> Self {
+        let kind = format!(r#""type":"{kind}""#);
+        Self { kind, name: None, doc: None, parameters: Vec::new(), optional_element: true }
+    }
+
+    fn named(kind: &str, name: &'static str) -> Self {
+        Self { name: Some(name), ..Self::plain(kind) }
+    }
+
+    fn with(mut self, parameter: &'static str, value: &impl ToString) -> Self {
+        self.parameters.push((parameter, value.to_string()));
+        self
+    }
+
+    fn of(kind: &ColumnType, modes: Modes) -> Self {
+        match kind {
+            ColumnType::Bool | ColumnType::Bit => Self::plain("boolean"),
+            ColumnType::Int2 => Self::plain("int16"),
+            ColumnType::Int4 => Self::plain("int32"),
+            ColumnType::Int8 | ColumnType::Oid => Self::plain("int64"),
+            ColumnType::Float4 => Self::plain("float"),
+            ColumnType::Float8 => Self::plain("double"),
+            ColumnType::Numeric(_) | ColumnType::Money => Self::number(kind, modes.decimal),
+            ColumnType::Uuid => Self::named("string", "io.debezium.data.Uuid"),
+            ColumnType::Bytea if modes.binary == BinaryMode::Bytes => Self::plain("bytes"),
+            ColumnType::Bytea | ColumnType::Chars(_) | ColumnType::Text => Self::plain("string"),
+            ColumnType::Enum(labels) => {
+                let described = Self::named("string", "io.debezium.data.Enum").with("allowed", labels);
+                Self { optional_element: false, ..described }
             }
-            Some(Unit::Millis) => named("int32", "io.debezium.time.Time"),
-            Some(Unit::Micros) => named("int64", "io.debezium.time.MicroTime"),
-            Some(Unit::Nanos) => named("int64", "io.debezium.time.NanoTime"),
-        },
-        ColumnType::TimeTz => named("string", "io.debezium.time.ZonedTime"),
-        ColumnType::Timestamp(digits) => match Unit::of(modes.time, *digits, false) {
-            None => named("string", "io.debezium.time.IsoTimestamp"),
-            Some(Unit::Millis) if modes.time == TimeMode::Connect => {
-                named("int64", "org.apache.kafka.connect.data.Timestamp")
+            ColumnType::Xml => Self::named("string", "io.debezium.data.Xml"),
+            ColumnType::Tsvector => {
+                Self { optional_element: false, ..Self::named("string", "io.debezium.data.Tsvector") }
             }
-            Some(Unit::Millis) => named("int64", "io.debezium.time.Timestamp"),
-            Some(Unit::Micros) => named("int64", "io.debezium.time.MicroTimestamp"),
-            Some(Unit::Nanos) => named("int64", "io.debezium.time.NanoTimestamp"),
-        },
-        ColumnType::TimestampTz(_) => named("string", "io.debezium.time.ZonedTimestamp"),
-        ColumnType::Interval => match modes.interval {
-            IntervalMode::Numeric => named("int64", "io.debezium.time.MicroDuration"),
-            IntervalMode::String => named("string", "io.debezium.time.Interval"),
-        },
-        ColumnType::Hstore => match modes.hstore {
-            HstoreMode::Json => named("string", "io.debezium.data.Json"),
-            HstoreMode::Map => {
-                let (keys, values) = (r#"{"type":"string","optional":false}"#, r#"{"type":"string","optional":true}"#);
-                format!(r#"{{"type":"map","keys":{keys},"values":{values},"optional":{optional}}}"#)
+            ColumnType::Ltree => Self::named("string", "io.debezium.data.Ltree"),
+            ColumnType::Bits(length) => {
+                // The greatest length stands for none.
+                let length = length.unwrap_or(i32::MAX.unsigned_abs());
+                Self::named("bytes", "io.debezium.data.Bits").with("length", &length)
             }
-        },
-        ColumnType::Array(element) => {
-            let items = schema_of_element(element, modes);
-            format!(r#"{{"type":"array","items":{items},"optional":{optional}}}"#)
+            ColumnType::Json => Self::named("string", "io.debezium.data.Json"),
+            ColumnType::Date | ColumnType::Time(_) | ColumnType::Timestamp(_) => Self::time(kind, modes.time),
+            ColumnType::TimeTz => Self::named("string", "io.debezium.time.ZonedTime"),
+            ColumnType::TimestampTz(_) => Self::named("string", "io.debezium.time.ZonedTimestamp"),
+            ColumnType::Interval => match modes.interval {
+                IntervalMode::Numeric => Self::named("int64", "io.debezium.time.MicroDuration"),
+                IntervalMode::String => Self::named("string", "io.debezium.time.Interval"),
+            },
+            ColumnType::Hstore => match modes.hstore {
+                HstoreMode::Json => Self::named("string", "io.debezium.data.Json"),
+                HstoreMode::Map => {
+                    let mut map = Self::plain("map");
+                    let keys = Self::plain("string").whole(false);
+                    let _ = write!(map.kind, r#","keys":{keys},"values":{}"#, Self::plain("string").whole(true));
+                    map
+                }
+            },
+            ColumnType::Array(element) => {
+                let element = Self::of(element, modes);
+                let mut array = Self::plain("array");
+                let _ = write!(array.kind, r#","items":{}"#, element.whole(element.optional_element));
+                array
+            }
         }
     }
-}
 
-fn schema_of_element(element: &ColumnType, modes: Modes) -> String {
-    schema(element, modes, true)
-}
+    fn number(kind: &ColumnType, mode: DecimalMode) -> Self {
+        const DECIMAL: &str = "org.apache.kafka.connect.data.Decimal";
+        match (mode, kind) {
+            (DecimalMode::String, _) => Self::plain("string"),
+            (DecimalMode::Double, _) => Self::plain("double"),
+            (DecimalMode::Precise, ColumnType::Numeric(None)) => {
+                let mut variable = Self::named("struct", "io.debezium.data.VariableScaleDecimal");
+                variable.kind += r#","fields":[{"type":"int32","optional":false,"field":"scale"},{"type":"bytes","optional":false,"field":"value"}]"#;
+                Self { doc: Some("Variable scaled decimal"), ..variable }
+            }
+            (DecimalMode::Precise, ColumnType::Numeric(Some(Digits { precision, scale }))) => {
+                Self::named("bytes", DECIMAL).with("scale", scale).with("connect.decimal.precision", precision)
+            }
+            (DecimalMode::Precise, _) => Self::named("bytes", DECIMAL).with("scale", &2),
+        }
+    }
 
-fn decimal(scale: u16, optional: bool) -> String {
-    format!(
-        r#"{{"type":"bytes","optional":{optional},"name":"org.apache.kafka.connect.data.Decimal","version":1,"parameters":{{"scale":"{scale}"}}}}"#
-    )
-}
+    fn time(kind: &ColumnType, mode: TimeMode) -> Self {
+        let (unit, connect) = match kind {
+            ColumnType::Date => {
+                return match mode {
+                    TimeMode::Isostring => Self::named("string", "io.debezium.time.IsoDate"),
+                    TimeMode::Connect => Self::named("int32", "org.apache.kafka.connect.data.Date"),
+                    _ => Self::named("int32", "io.debezium.time.Date"),
+                };
+            }
+            ColumnType::Time(digits) => (Unit::of(mode, *digits, true), mode == TimeMode::Connect),
+            ColumnType::Timestamp(digits) => (Unit::of(mode, *digits, false), mode == TimeMode::Connect),
+            _ => (None, false),
+        };
+        match (unit, matches!(kind, ColumnType::Time(_))) {
+            (None, true) => Self::named("string", "io.debezium.time.IsoTime"),
+            (Some(Unit::Millis), true) if connect => Self::named("int32", "org.apache.kafka.connect.data.Time"),
+            (Some(Unit::Millis), true) => Self::named("int32", "io.debezium.time.Time"),
+            (Some(Unit::Micros), true) => Self::named("int64", "io.debezium.time.MicroTime"),
+            (Some(Unit::Nanos), true) => Self::named("int64", "io.debezium.time.NanoTime"),
+            (None, false) => Self::named("string", "io.debezium.time.IsoTimestamp"),
+            (Some(Unit::Millis), false) if connect => Self::named("int64", "org.apache.kafka.connect.data.Timestamp"),
+            (Some(Unit::Millis), false) => Self::named("int64", "io.debezium.time.Timestamp"),
+            (Some(Unit::Micros), false) => Self::named("int64", "io.debezium.time.MicroTimestamp"),
+            (Some(Unit::Nanos), false) => Self::named("int64", "io.debezium.time.NanoTimestamp"),
+        }
+    }
 
-fn variable(optional: bool) -> String {
-    let fields =
-        r#"{"type":"int32","optional":false,"field":"scale"},{"type":"bytes","optional":false,"field":"value"}"#;
-    format!(
-        r#"{{"type":"struct","fields":[{fields}],"optional":{optional},"name":"io.debezium.data.VariableScaleDecimal","version":1,"doc":"Variable scaled decimal"}}"#
-    )
+    /// The schema without its closing brace.
+    fn schema(&self, optional: bool) -> String {
+        let mut out = format!(r#"{{{},"optional":{optional}"#, self.kind);
+        if let Some(name) = self.name {
+            let _ = write!(out, r#","name":"{name}","version":1"#);
+        }
+        if let Some(doc) = self.doc {
+            let _ = write!(out, r#","doc":"{doc}""#);
+        }
+        if !self.parameters.is_empty() {
+            let parameter = |(name, value): &(&str, String)| format!(r#""{name}":{}"#, quoted(value));
+            let parameters: Vec<String> = self.parameters.iter().map(parameter).collect();
+            let _ = write!(out, r#","parameters":{{{}}}"#, parameters.join(","));
+        }
+        out
+    }
+
+    fn whole(&self, optional: bool) -> String {
+        self.schema(optional) + "}"
+    }
 }

@@ -45,11 +45,9 @@ impl Source {
         let mut database = b",\"db\":".to_vec();
         quoted(&settings.database, &mut database);
         database.extend_from_slice(b",\"sequence\":\"[");
-        Self { head, database, streamed: b"\"false\"", snapshot: None }
-    }
-
-    pub(super) fn streamed_without_marker(&mut self) {
-        self.streamed = b"null";
+        // Such a change has no marker: `false` is its default.
+        let streamed: &[u8] = if settings.nulls.default_in_values { b"\"false\"" } else { b"null" };
+        Self { head, database, streamed, snapshot: None }
     }
 
     pub(super) fn snapshot_taken(&mut self, time_us: i64, xid: Option<u32>) {

@@ -2,15 +2,33 @@
 //!
 //! A change that is passed over counts like one that is sent, so a replay gives each change the same number again.
 
+use super::schema::opening;
 use super::{EnvelopeSettings, TransactionInfo};
 use crate::change::Relation;
 use crate::lsn::Lsn;
 use crate::port::log::Record;
 use crate::value::json::{write_number, write_string};
 
+const KEY: &str = concat!(
+    r#"{"type":"struct","fields":[{"type":"string","optional":false,"field":"id"}],"optional":false,"#,
+    r#""name":"io.debezium.connector.common.TransactionMetadataKey","version":1}"#,
+);
+
+const VALUE: &str = concat!(
+    r#"{"type":"struct","fields":[{"type":"string","optional":false,"field":"status"},"#,
+    r#"{"type":"string","optional":false,"field":"id"},{"type":"int64","optional":true,"field":"event_count"},"#,
+    r#"{"type":"array","items":{"type":"struct","fields":["#,
+    r#"{"type":"string","optional":false,"field":"data_collection"},"#,
+    r#"{"type":"int64","optional":false,"field":"event_count"}],"optional":true,"name":"event.collection","version":1},"#,
+    r#""optional":true,"field":"data_collections"},{"type":"int64","optional":false,"field":"ts_ms"}],"#,
+    r#""optional":false,"name":"io.debezium.connector.common.TransactionMetadataValue","version":1}"#,
+);
+
 /// The metadata of one capture.
 pub(super) struct Transactions {
     topic: String,
+    /// What stands before keys and values if they carry their schema.
+    openings: [Option<Vec<u8>>; 2],
     /// The events of the open transaction; none outside of one that is followed.
     events: Option<u64>,
     key: Vec<u8>,
@@ -23,7 +41,8 @@ impl Transactions {
     /// None unless the connector asks for it.
     pub(super) fn new(settings: &EnvelopeSettings) -> Option<Self> {
         let topic = settings.transaction_topic.clone()?;
-        Some(Self { topic, events: None, key: Vec::new(), value: Vec::new(), table: Vec::new() })
+        let openings = [settings.key_schemas.then(|| opening(KEY)), settings.schemas.then(|| opening(VALUE))];
+        Some(Self { topic, openings, events: None, key: Vec::new(), value: Vec::new(), table: Vec::new() })
     }
 
     pub(super) fn begin(&mut self) {
@@ -74,16 +93,18 @@ impl Transactions {
         events: Option<u64>,
         emit: &mut dyn FnMut(Record<'_>),
     ) {
-        let Self { topic, key, value, table, .. } = self;
+        let Self { topic, openings: [key_opening, value_opening], key, value, table, .. } = self;
         key.clear();
+        key.extend(key_opening.iter().flatten());
         key.extend_from_slice(b"{\"id\":");
         write_id(transaction.xid, lsn, key);
+        key.push(b'}');
         value.clear();
+        value.extend(value_opening.iter().flatten());
         value.extend_from_slice(b"{\"status\":\"");
         value.extend_from_slice(status.as_bytes());
-        value.extend_from_slice(b"\",");
-        value.extend_from_slice(&key[1..]);
-        key.push(b'}');
+        value.extend_from_slice(b"\",\"id\":");
+        write_id(transaction.xid, lsn, value);
         value.extend_from_slice(b",\"event_count\":");
         if let Some(events) = events {
             write_count(events, value);
@@ -98,6 +119,11 @@ impl Transactions {
         value.extend_from_slice(b",\"ts_ms\":");
         write_number(transaction.commit_time_us.div_euclid(1000), value);
         value.push(b'}');
+        for (opening, out) in [(key_opening, &mut *key), (value_opening, &mut *value)] {
+            if opening.is_some() {
+                out.push(b'}');
+            }
+        }
         emit(Record { topic, key: Some(key), value: Some(value), headers: &[] });
     }
 }

@@ -10,7 +10,7 @@ use super::bounds::Bounds;
 use super::{PostgresPlan, Problem, S3Plan};
 use crate::connector::{ConfigSecret, SignalConfig, SinkConfig, SourceConfig};
 use crate::convention::Names;
-use crate::envelope::Columns;
+use crate::envelope::{Columns, Nulls};
 use crate::layout::Layout;
 use crate::output::Output;
 use crate::port::connect::ConfigMap;
@@ -272,7 +272,10 @@ fn source_connector(place: &Place<'_>, names: &Names, table: &Table, source: &So
         columns: Columns::default(),
         transaction_topic: None,
         transforms: Transforms::default(),
+        key_schemas: false,
         schemas: false,
+        // NULL stays null in values. A planned key has no nullable column.
+        nulls: Nulls { default_in_values: false, ..Nulls::REPLACED },
         ignored: Vec::new(),
     };
     ConnectorPlan { role: Role::Source, name: names.source_connector.clone(), config: config.to_map() }

@@ -10,7 +10,7 @@ const UNAVAILABLE_UUID: &[u8] = b"\"b68a35a7-17ad-35b3-af2a-ae46edb4545a\"";
 pub fn write_unchanged(kind: &ColumnType, modes: Modes, out: &mut Vec<u8>) {
     match kind {
         ColumnType::Bytea if modes.binary != BinaryMode::Bytes => push_placeholder(out),
-        ColumnType::Bytea | ColumnType::Bits => out.extend_from_slice(UNAVAILABLE_BASE64),
+        ColumnType::Bytea | ColumnType::Bits(_) => out.extend_from_slice(UNAVAILABLE_BASE64),
         ColumnType::Hstore if modes.hstore == HstoreMode::Map => {
             out.extend_from_slice(format!("{{\"{UNAVAILABLE}\":\"{UNAVAILABLE}\"}}").as_bytes());
         }
@@ -49,8 +49,8 @@ fn push_bytes(out: &mut Vec<u8>) {
     }
 }
 
-/// Writes what Debezium puts in the place of a value that is not in the image although the column is NOT NULL: the
-/// type's zero. (It puts the column's default if it has one that is a constant; that is not known here.)
+/// Writes what Debezium puts in the place of a value that is not in the image although the column is NOT NULL and has no
+/// default that is known: the type's zero.
 pub fn write_fallback(kind: &ColumnType, modes: Modes, out: &mut Vec<u8>) {
     let text: &[u8] = match kind {
         ColumnType::Numeric(None) if modes.decimal == DecimalMode::Precise => b"{\"scale\":0,\"value\":\"AA==\"}",
@@ -62,19 +62,23 @@ pub fn write_fallback(kind: &ColumnType, modes: Modes, out: &mut Vec<u8>) {
         ColumnType::Bool | ColumnType::Bit => b"false",
         ColumnType::Int2 | ColumnType::Int4 | ColumnType::Int8 | ColumnType::Oid | ColumnType::Interval => b"0",
         ColumnType::Float4 | ColumnType::Float8 => b"0.0",
-        ColumnType::Numeric(Some(scale)) if *scale > 0 => {
+        ColumnType::Numeric(Some(digits)) if digits.scale > 0 => {
             out.extend_from_slice(b"\"0.");
-            out.extend((0..*scale).map(|_| b'0'));
+            out.extend((0..digits.scale).map(|_| b'0'));
             b"\""
         }
         ColumnType::Numeric(_) => b"\"0\"",
         ColumnType::Money => b"\"0.00\"",
         ColumnType::Chars(_)
+        | ColumnType::Enum(_)
         | ColumnType::Text
+        | ColumnType::Xml
+        | ColumnType::Tsvector
+        | ColumnType::Ltree
         | ColumnType::Uuid
         | ColumnType::Json
         | ColumnType::Bytea
-        | ColumnType::Bits => b"\"\"",
+        | ColumnType::Bits(_) => b"\"\"",
         ColumnType::Date => b"\"1970-01-01Z\"",
         ColumnType::Time(_) | ColumnType::TimeTz => b"\"00:00:00Z\"",
         ColumnType::Timestamp(_) | ColumnType::TimestampTz(_) => b"\"1970-01-01T00:00:00Z\"",

@@ -1,6 +1,7 @@
 //! Which PostgreSQL types a record can hold.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -23,6 +24,9 @@ pub struct PgType {
     pub base: Option<Box<PgType>>,
     /// `pg_attribute.atttypmod`; -1 for none. An array's modifier is that of its elements.
     pub modifier: i32,
+    /// The labels of an enum in their order (`pg_enum.enumlabel`).
+    #[serde(default)]
+    pub labels: Vec<String>,
 }
 
 /// A column's type after resolution: domains stand for their base type.
@@ -42,16 +46,23 @@ pub enum ColumnType {
     Float4,
     /// `float8`
     Float8,
-    /// `numeric(p, s)`, with its scale; none without one (and for a negative one).
-    Numeric(Option<u16>),
+    /// `numeric(p, s)`; none without digits (and for a negative scale).
+    Numeric(Option<Digits>),
     /// `money`
     Money,
-    /// `text`, `varchar(n)`, `bpchar(n)` (padded), `"char"`, `name` and enums, with the most characters that one holds
-    /// if the type says so. They are carried as their text, unchanged.
+    /// `text`, `varchar(n)`, `bpchar(n)` (padded), `"char"` and `name`, with the most characters that one holds if the type
+    /// says so. They are carried as their text, unchanged.
     Chars(Option<u32>),
-    /// What else is carried as its text, unchanged: `citext`, `inet`, `cidr`, `macaddr`, `macaddr8`, `xml`, `tsvector`,
-    /// `ltree` and the built-in ranges.
+    /// An enum, with its labels and commas between them. Its values are carried as their text.
+    Enum(Arc<str>),
+    /// What else is carried as its text, unchanged: `citext`, `inet`, `cidr`, `macaddr`, `macaddr8` and the built-in ranges.
     Text,
+    /// `xml`, as its text.
+    Xml,
+    /// `tsvector`, as its text.
+    Tsvector,
+    /// `ltree`, as its text.
+    Ltree,
     /// `uuid`
     Uuid,
     /// `bytea`
@@ -73,11 +84,20 @@ pub enum ColumnType {
     /// `bit(1)` and `varbit(1)`
     Bit,
     /// `bit(n)` and `varbit(n)` of any other length, and `varbit` without one.
-    Bits,
+    Bits(Option<u32>),
     /// `hstore`
     Hstore,
     /// A one-dimensional array.
     Array(Box<ColumnType>),
+}
+
+/// The digits of a `numeric(p, s)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digits {
+    /// How many there are.
+    pub precision: u16,
+    /// How many of them are behind the point; it may be more than there are.
+    pub scale: u16,
 }
 
 /// A type that a record has no form for.
@@ -110,7 +130,7 @@ pub fn resolve(pg: &PgType) -> Result<ColumnType, UnsupportedType> {
             Some(base) => resolve(base).map_err(|cause| UnsupportedType { name: pg.to_string(), why: cause.why }),
             None => refuse("the type under the domain is not known"),
         },
-        'e' => Ok(ColumnType::Chars(None)),
+        'e' => Ok(ColumnType::Enum(pg.labels.join(",").into())),
         'c' => refuse("composite types have no form in a record"),
         'm' => refuse("multiranges have no form in a record"),
         'p' => refuse("pseudo types hold no values"),
@@ -140,7 +160,8 @@ fn base(pg: &PgType) -> Option<ColumnType> {
     if pg.schema != "pg_catalog" {
         // Extensions may be installed in any schema.
         return match name {
-            "citext" | "ltree" => Some(ColumnType::Text),
+            "citext" => Some(ColumnType::Text),
+            "ltree" => Some(ColumnType::Ltree),
             "hstore" => Some(ColumnType::Hstore),
             _ => None,
         };
@@ -153,13 +174,15 @@ fn base(pg: &PgType) -> Option<ColumnType> {
         "oid" => ColumnType::Oid,
         "float4" => ColumnType::Float4,
         "float8" => ColumnType::Float8,
-        "numeric" => ColumnType::Numeric(scale(pg.modifier)),
+        "numeric" => ColumnType::Numeric(digits(pg.modifier)),
         "money" => ColumnType::Money,
         "text" | "name" => ColumnType::Chars(None),
         "char" => ColumnType::Chars(Some(1)),
         "varchar" | "bpchar" => ColumnType::Chars(length(pg.modifier)),
-        "inet" | "cidr" | "macaddr" | "macaddr8" | "xml" | "tsvector" | "int4range" | "int8range" | "numrange"
-        | "tsrange" | "tstzrange" | "daterange" => ColumnType::Text,
+        "inet" | "cidr" | "macaddr" | "macaddr8" | "int4range" | "int8range" | "numrange" | "tsrange" | "tstzrange"
+        | "daterange" => ColumnType::Text,
+        "xml" => ColumnType::Xml,
+        "tsvector" => ColumnType::Tsvector,
         "uuid" => ColumnType::Uuid,
         "bytea" => ColumnType::Bytea,
         "json" | "jsonb" => ColumnType::Json,
@@ -170,7 +193,7 @@ fn base(pg: &PgType) -> Option<ColumnType> {
         "timestamptz" => ColumnType::TimestampTz(second_digits(pg.modifier)),
         "interval" => ColumnType::Interval,
         "bit" | "varbit" if pg.modifier == 1 => ColumnType::Bit,
-        "bit" | "varbit" => ColumnType::Bits,
+        "bit" | "varbit" => ColumnType::Bits(u32::try_from(pg.modifier).ok()),
         _ => return None,
     })
 }
@@ -185,10 +208,11 @@ fn second_digits(modifier: i32) -> u8 {
     u8::try_from(modifier).map_or(6, |digits| digits.min(6))
 }
 
-/// The scale in a numeric's modifier: `((precision << 16) | (scale & 0x7ff)) + 4`, the scale in 11 bits with sign.
-fn scale(modifier: i32) -> Option<u16> {
-    let scale = modifier.checked_sub(4).filter(|packed| *packed >= 0)? & 0x7ff;
-    u16::try_from(scale).ok().filter(|scale| *scale < 0x400)
+/// What a numeric's modifier says: `((precision << 16) | (scale & 0x7ff)) + 4`, the scale in 11 bits with sign.
+fn digits(modifier: i32) -> Option<Digits> {
+    let packed = modifier.checked_sub(4).filter(|packed| *packed >= 0)?;
+    let (precision, scale) = (u16::try_from(packed >> 16).ok()?, u16::try_from(packed & 0x7ff).ok()?);
+    (scale < 0x400).then_some(Digits { precision, scale })
 }
 
 impl fmt::Display for ColumnType {
@@ -204,6 +228,10 @@ impl fmt::Display for ColumnType {
             Self::Numeric(_) => "numeric",
             Self::Money => "money",
             Self::Chars(_) | Self::Text => "text",
+            Self::Enum(_) => "enum",
+            Self::Xml => "xml",
+            Self::Tsvector => "tsvector",
+            Self::Ltree => "ltree",
             Self::Uuid => "uuid",
             Self::Bytea => "bytea",
             Self::Json => "json",
@@ -213,7 +241,7 @@ impl fmt::Display for ColumnType {
             Self::Timestamp(_) => "timestamp",
             Self::TimestampTz(_) => "timestamptz",
             Self::Interval => "interval",
-            Self::Bit | Self::Bits => "bit",
+            Self::Bit | Self::Bits(_) => "bit",
             Self::Hstore => "hstore",
             Self::Array(element) => return write!(f, "{element}[]"),
         })

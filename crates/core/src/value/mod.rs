@@ -26,6 +26,7 @@
 mod array;
 mod binary;
 mod decimal;
+mod default;
 mod epoch;
 mod fallback;
 mod float;
@@ -41,7 +42,8 @@ pub(crate) use epoch::Unit;
 pub use fallback::{write_fallback, write_unchanged};
 pub use modes::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, Modes, TimeMode};
 
-pub use kind::{ColumnType, PgType, UnsupportedType, resolve};
+pub use default::{constant_default, write_default};
+pub use kind::{ColumnType, Digits, PgType, UnsupportedType, resolve};
 
 /// What stands for a TOASTed value that an update left alone.
 pub const UNAVAILABLE: &str = "__debezium_unavailable_value";
@@ -70,15 +72,22 @@ pub enum ValueError {
 #[inline]
 pub fn write_value(kind: &ColumnType, modes: Modes, text: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
     match kind {
-        ColumnType::Chars(_) | ColumnType::Text | ColumnType::Uuid | ColumnType::Json => json::write_string(text, out),
+        ColumnType::Chars(_)
+        | ColumnType::Enum(_)
+        | ColumnType::Text
+        | ColumnType::Xml
+        | ColumnType::Tsvector
+        | ColumnType::Ltree
+        | ColumnType::Uuid
+        | ColumnType::Json => json::write_string(text, out),
         ColumnType::Int2 | ColumnType::Int4 | ColumnType::Int8 | ColumnType::Oid => number::write_integer(text, out),
         ColumnType::Bool => number::write_bool(text, out),
         ColumnType::Float4 => float::write_float4(text, out),
         ColumnType::Float8 => float::write_float8(text, out),
-        ColumnType::Numeric(scale) => match (modes.decimal, scale) {
+        ColumnType::Numeric(digits) => match (modes.decimal, digits) {
             (DecimalMode::String, _) => number::write_numeric(text, out),
             (DecimalMode::Double, _) => float::write_double(text, out),
-            (DecimalMode::Precise, Some(scale)) => decimal::write_scaled(text, usize::from(*scale), out),
+            (DecimalMode::Precise, Some(digits)) => decimal::write_scaled(text, usize::from(digits.scale), out),
             (DecimalMode::Precise, None) => decimal::write_variable(text, out),
         },
         ColumnType::Money => match modes.decimal {
@@ -104,7 +113,7 @@ pub fn write_value(kind: &ColumnType, modes: Modes, text: &[u8], out: &mut Vec<u
             IntervalMode::String => interval::write_interval_parts(text, out),
         },
         ColumnType::Bit => binary::write_bit(text, out),
-        ColumnType::Bits => binary::write_bits(text, out),
+        ColumnType::Bits(_) => binary::write_bits(text, out),
         ColumnType::Hstore => hstore::write_hstore(text, modes.hstore, out),
         ColumnType::Array(element) => array::write_array(element, modes, text, out),
     }

@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_letter_fits_however_wide_its_row_is() {
-        let column = |n| Column { name: format!("column_{n}"), kind: ColumnType::Text, nullable: true };
+        let column = |n| Column::new(&format!("column_{n}"), ColumnType::Text, true);
         let relation = Relation {
             schema: "public".to_owned(),
             name: "wide".to_owned(),

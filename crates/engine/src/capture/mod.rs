@@ -133,7 +133,7 @@ pub async fn run(
         }
     };
     let Carried { diverted, snapshot_begun } = carried;
-    let encoder = Encoder::new(settings.envelope.clone()).without_null_defaults();
+    let encoder = Encoder::new(settings.envelope.clone());
     let output = Output::new(log, settings, diverted);
     let writer = Writer { output, settings, clock, gauges, committed_at: Instant::now() };
     let channel = signals.map(|channel| Channel { channel, due_at: Instant::now() });

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use datapipe_core::change::{Action, Begin, Cell, Change, Column, Event, Relation, ReplicaIdentity, Tuple, push_cell};
-use datapipe_core::envelope::{Columns, EnvelopeSettings};
+use datapipe_core::envelope::{Columns, EnvelopeSettings, Nulls};
 use datapipe_core::lsn::Lsn;
 use datapipe_core::port::source::Fingerprint;
 use datapipe_core::table::SnapshotMode;
@@ -25,7 +25,7 @@ pub(crate) fn relation() -> Arc<Relation> {
     Arc::new(Relation {
         schema: "public".to_owned(),
         name: "users".to_owned(),
-        columns: vec![Column { name: "id".to_owned(), kind: ColumnType::Int4, nullable: false }],
+        columns: vec![Column::new("id", ColumnType::Int4, false)],
         key: vec![0],
         identity: ReplicaIdentity::Default,
     })
@@ -52,7 +52,9 @@ pub(crate) fn settings() -> CaptureSettings {
             database: "shop".to_owned(),
             data_topic: DATA_TOPIC.to_owned(),
             tombstones_on_delete: true,
+            key_schemas: false,
             schemas: false,
+            nulls: Nulls::KEPT,
             modes: Modes::PLAN,
             columns: Columns::default(),
             transaction_topic: None,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use datapipe_core::assignment::Assignment;
-use datapipe_core::envelope::{Columns, EnvelopeSettings};
+use datapipe_core::envelope::{Columns, EnvelopeSettings, Nulls};
 use datapipe_core::layout::Layout;
 use datapipe_core::object::CutLimits;
 use datapipe_core::output::Output;
@@ -97,7 +97,9 @@ impl Subject for Engine {
                 database: "shop".to_owned(),
                 data_topic: "cdc.public.users".to_owned(),
                 tombstones_on_delete: true,
+                key_schemas: false,
                 schemas: false,
+                nulls: Nulls::KEPT,
                 modes: Modes::PLAN,
                 columns: Columns::default(),
                 transaction_topic: settings.transaction_metadata.then(|| "cdc.transaction".to_owned()),

@@ -107,7 +107,8 @@ fn judge_kind(spec: &SourceSpec, table: &TableFacts, problems: &mut Vec<Problem>
     }
     for (column, why) in &table.unsupported {
         let object = format!("column {}.{column}", spec.qualified());
-        let fix = "leave it out of the publication by a column list (PostgreSQL 15 and later), or change its type";
+        let fix = "leave it out by column.exclude.list, or of the publication by a column list (PostgreSQL 15 and later), or \
+                   change its type";
         problems.push(Problem::new(object, why, fix));
     }
 }

@@ -117,7 +117,7 @@ impl TableFacts {
         let (Some(row), Some(catalog)) = (rows.first(), catalog) else { return Ok(None) };
         let mut types = Types::default();
         types.fetch(sql, catalog.published().map(|column| column.type_oid)).await?;
-        let unsupported = catalog.relation(&spec.schema, &spec.table, &types).err().unwrap_or_default();
+        let unsupported = catalog.relation(spec, &types).err().unwrap_or_default();
         let letter = |index: usize| row.get::<_, &str>(index).chars().next().unwrap_or(' ');
         Ok(Some(Self {
             kind: letter(0),

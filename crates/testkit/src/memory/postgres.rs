@@ -359,7 +359,7 @@ impl Postgres {
         if let Some(relation) = &self.relation {
             return relation.clone();
         }
-        let column = |name: &str, kind, nullable| Column { name: name.to_owned(), kind, nullable };
+        let column = Column::new;
         let kind = if self.settings.text_keys { ColumnType::Text } else { ColumnType::Int8 };
         let columns = vec![
             column("id", kind, false),

@@ -18,7 +18,7 @@ pub(super) const SOURCE: &[ConfigKey] = &[
     )
     .default("true")
     .absent("false")
-    .only(&["false"]),
+    .read(),
     key(
         "value.converter.schemas.enable",
         T::Boolean,
@@ -29,7 +29,17 @@ pub(super) const SOURCE: &[ConfigKey] = &[
     )
     .default("true")
     .absent("false")
-    .only(&["false", "true"]),
+    .read(),
+    key(
+        "key.converter.replace.null.with.default",
+        T::Boolean,
+        I::Low,
+        W::Short,
+        "Defaults for nulls in keys",
+        "Whether a column's default is written in the place of NULL, in keys.",
+    )
+    .default("true")
+    .read(),
     key(
         "value.converter.replace.null.with.default",
         T::Boolean,
@@ -39,7 +49,7 @@ pub(super) const SOURCE: &[ConfigKey] = &[
         "Whether a column's default is written in the place of NULL.",
     )
     .default("true")
-    .only(&["false"]),
+    .read(),
     key(
         "topic.delimiter",
         T::String,

@@ -129,8 +129,21 @@ impl Mask {
             }
             (Self::Truncate(_), _) => is_string(kind, modes).then(|| self.clone()),
             (Self::Hash(hash), ColumnType::Chars(length)) => Some(Self::Hash(Hash { length: *length, ..hash.clone() })),
-            (Self::Asterisks(_), ColumnType::Chars(_)) => Some(self.clone()),
+            (Self::Hash(hash), ColumnType::Enum(_)) => Some(Self::Hash(hash.clone())),
+            (Self::Asterisks(_), ColumnType::Chars(_) | ColumnType::Enum(_)) => Some(self.clone()),
             _ => None,
+        }
+    }
+
+    /// What stands among the parameters of the schema of a column that the mask names, whether it is masked or not. A value
+    /// that is shorter than the cut by its type is not marked.
+    pub(super) fn mark(&self, kind: &ColumnType) -> Option<(&'static str, String)> {
+        match self {
+            Self::Truncate(count) | Self::TruncateBytes(count) => {
+                let cut = length(kind).is_none_or(|length| length > *count);
+                cut.then(|| ("truncateLength", count.to_string()))
+            }
+            Self::Asterisks(_) | Self::Hash(_) => Some(("masked", "true".to_owned())),
         }
     }
 
@@ -189,11 +202,43 @@ fn truncate_bytes(count: u32, from: usize, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// The length of a type's values as PostgreSQL's JDBC driver tells it; none without a bound.
+fn length(kind: &ColumnType) -> Option<u32> {
+    let fraction = |digits: u8| match digits {
+        0 => 0,
+        1 => 3,
+        digits => u32::from(digits) + 1,
+    };
+    Some(match kind {
+        ColumnType::Bool | ColumnType::Bit => 1,
+        ColumnType::Int2 => 5,
+        ColumnType::Int4 | ColumnType::Oid => 10,
+        ColumnType::Int8 => 19,
+        ColumnType::Float4 => 8,
+        ColumnType::Float8 => 17,
+        ColumnType::Numeric(Some(digits)) => u32::from(digits.precision),
+        ColumnType::Numeric(None) => 131_089,
+        ColumnType::Chars(length) | ColumnType::Bits(length) => return *length,
+        ColumnType::Date => 13,
+        ColumnType::Time(digits) => 8 + fraction(*digits),
+        ColumnType::TimeTz => 21,
+        ColumnType::Timestamp(digits) => 22 + fraction(*digits),
+        ColumnType::TimestampTz(digits) => 28 + fraction(*digits),
+        ColumnType::Interval => 49,
+        ColumnType::Array(element) => return length(element),
+        _ => return None,
+    })
+}
+
 /// Whether Debezium holds values of the type as strings, however they are written.
 fn is_string(kind: &ColumnType, modes: Modes) -> bool {
     match kind {
         ColumnType::Chars(_)
+        | ColumnType::Enum(_)
         | ColumnType::Text
+        | ColumnType::Xml
+        | ColumnType::Tsvector
+        | ColumnType::Ltree
         | ColumnType::Uuid
         | ColumnType::Json
         | ColumnType::TimeTz

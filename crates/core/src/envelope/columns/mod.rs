@@ -7,7 +7,7 @@ use crate::change::{Column, Relation};
 use crate::port::connect::ConfigMap;
 use crate::value::Modes;
 
-use mask::Mask;
+pub(super) use mask::Mask;
 pub(crate) use pattern::Patterns;
 
 const INCLUDE: &str = "column.include.list";
@@ -78,11 +78,6 @@ impl Columns {
         if problems.is_empty() { Ok(columns) } else { Err(problems) }
     }
 
-    /// Whether any column may be masked.
-    pub fn masks(&self) -> bool {
-        !self.masks.is_empty()
-    }
-
     /// The keys that these were read from.
     pub fn keys(&self) -> &ConfigMap {
         &self.keys
@@ -94,6 +89,12 @@ impl Columns {
         !shape.hidden && shape.mask.is_none()
     }
 
+    /// Whether no record holds a column: neither a row image nor a key. Its type is of no interest then.
+    pub fn leaves_out(&self, relation: &Relation, column: &str) -> bool {
+        let in_key = |at: &usize| relation.columns[*at].name == column;
+        self.hides(&relation.schema, &relation.name, column) && !self.message_key(relation).iter().any(in_key)
+    }
+
     /// Whether a column is left out of the row images.
     pub fn hides(&self, schema: &str, table: &str, column: &str) -> bool {
         let name = format!("{schema}.{table}.{column}");
@@ -101,10 +102,19 @@ impl Columns {
             || self.exclude.as_ref().is_some_and(|exclude| exclude.matches(&name))
     }
 
+    /// What a mask adds to the parameters of a column's schema: a name and a value.
+    pub(super) fn marked(&self, relation: &Relation, column: &Column) -> Option<(&'static str, String)> {
+        self.mask_of(&relation.schema, &relation.name, &column.name)?.mark(&column.kind)
+    }
+
+    /// Of the masks that name a column, the one that counts.
+    fn mask_of(&self, schema: &str, table: &str, column: &str) -> Option<&Mask> {
+        let name = format!("{schema}.{table}.{column}");
+        self.masks.iter().find(|(patterns, _)| patterns.matches(&name)).map(|(_, mask)| mask)
+    }
+
     pub(super) fn shape(&self, schema: &str, table: &str, column: &Column, modes: Modes) -> Shape {
-        let name = format!("{schema}.{table}.{}", column.name);
-        let named = self.masks.iter().find(|(patterns, _)| patterns.matches(&name));
-        let mask = named.and_then(|(_, mask)| mask.on(&column.kind, modes));
+        let mask = self.mask_of(schema, table, &column.name).and_then(|mask| mask.on(&column.kind, modes));
         Shape { hidden: self.hides(schema, table, &column.name), mask }
     }
 

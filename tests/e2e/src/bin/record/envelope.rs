@@ -8,7 +8,9 @@ use datapipe_e2e::Result;
 use datapipe_embedded::CONNECT_VERSION;
 use serde_json::{Value, json};
 
+use crate::catalog;
 use crate::reference::{Kept, Reference};
+use crate::shared::Schemas;
 
 /// Statements before the connectors are made, one or several a line.
 const SETUP: &str = include_str!("envelope/setup.sql");
@@ -17,6 +19,10 @@ const CHANGES: &str = include_str!("envelope/changes.sql");
 
 /// Keys of a connector, with their values.
 type Keys = &'static [(&'static str, &'static str)];
+
+const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
+const KEYS: (&str, &str) = ("key.converter.schemas.enable", "true");
+const VALUES: (&str, &str) = ("value.converter.schemas.enable", "true");
 
 /// The connectors: a name, which is the prefix of its topics too, the tables, and its keys.
 const CASES: &[(&str, &str, Keys)] = &[
@@ -43,30 +49,28 @@ const CASES: &[(&str, &str, Keys)] = &[
         r"public\.k_.*",
         &[("message.key.columns", r"public\.k_none:b,a;public\.k_pk:code;(.*)\.K_FULL:note,code")],
     ),
+    (
+        "typed",
+        r"public\.(e_(default|given|composite|nopk)|m_(truncate|mask|hash|key|both)|x_.*)",
+        &[
+            KEYS,
+            VALUES,
+            ("column.truncate.to.3.chars", r"public\.m_truncate\..*,public\.m_both\.v"),
+            ("column.mask.with.5.chars", r"public\.m_mask\..*,public\.m_both\.v,PUBLIC\.m_KEY\..*"),
+            ("column.mask.hash.SHA-256.with.salt.sa.lt", r"public\.m_hash\..*,public\.m_both\.v"),
+            ("column.exclude.list", r"public\.x_one\.(k2|secret), PUBLIC\.x_two\.ID"),
+        ],
+    ),
+    ("told", r"public\.e_given", &[KEYS, VALUES, ("provide.transaction.metadata", "true")]),
+    (
+        "typedkeys",
+        r"public\.k_.*",
+        &[KEYS, VALUES, ("message.key.columns", r"public\.k_none:b,a;public\.k_pk:code;(.*)\.K_FULL:note,code")],
+    ),
     ("s1", r"public\.s_1", &[]),
     ("s2", r"public\.s_2", &[]),
     ("s4", r"public\.s_4", &[]),
 ];
-
-/// What of a table the messages do not say.
-const TABLES: &str = "
-    SELECT c.relname::text, json_build_object(
-        'columns', (SELECT json_agg(json_build_object('name', a.attname, 'nullable', NOT a.attnotnull, 'type',
-            json_build_object('oid', t.oid::int8, 'schema', n.nspname, 'name', t.typname, 'kind', t.typtype,
-                'category', t.typcategory, 'modifier', a.atttypmod,
-                'element', (SELECT json_build_object('oid', e.oid::int8, 'schema', 'pg_catalog', 'name', e.typname,
-                    'kind', e.typtype, 'category', e.typcategory, 'modifier', -1, 'element', NULL, 'base', NULL)
-                    FROM pg_type e WHERE t.typcategory = 'A' AND e.oid = t.typelem),
-                'base', (SELECT json_build_object('oid', b.oid::int8, 'schema', 'pg_catalog', 'name', b.typname,
-                    'kind', b.typtype, 'category', b.typcategory, 'modifier', t.typtypmod, 'element', NULL,
-                    'base', NULL) FROM pg_type b WHERE b.oid = t.typbasetype))) ORDER BY a.attnum)
-            FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN pg_namespace n ON n.oid = t.typnamespace
-            WHERE a.attrelid = c.oid AND a.attnum > 0),
-        'key', coalesce((SELECT json_agg(a.attname ORDER BY k.place) FROM pg_index i,
-            unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place), pg_attribute a
-            WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid AND a.attnum = k.attnum), '[]'))::text
-    FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
-        AND c.relname ~ '^[emxks]_' ORDER BY 1";
 
 /// Records all cases in one run, and returns the file.
 pub(crate) async fn record(reference: &Reference) -> Result<String> {
@@ -74,9 +78,7 @@ pub(crate) async fn record(reference: &Reference) -> Result<String> {
     for line in SETUP.lines() {
         db.batch_execute(line).await.map_err(|error| format!("{line}: {error:?}"))?;
     }
-    let tables = db.query(TABLES, &[]).await?;
-    let tables: BTreeMap<String, Value> =
-        tables.iter().map(|row| Ok((row.get(0), serde_json::from_str(row.get(1))?))).collect::<Result<_>>()?;
+    let tables = catalog::tables(db, "^[emxks]_").await?;
     let mut rows = BTreeMap::new();
     for (name, table) in &tables {
         let snapshot = snapshot_rows(reference, name, table).await?;
@@ -87,9 +89,10 @@ pub(crate) async fn record(reference: &Reference) -> Result<String> {
     let list = tables.keys().cloned().collect::<Vec<_>>().join(", ");
     db.batch_execute(&format!("CREATE PUBLICATION all_tables FOR TABLE {list}")).await?;
     db.batch_execute("CREATE PUBLICATION one_table FOR TABLE e_default").await?;
+    db.batch_execute("CREATE PUBLICATION told_table FOR TABLE e_given").await?;
     for (name, tables, own) in CASES {
         let fixed = [
-            ("publication.name", if *name == "one" { "one_table" } else { "all_tables" }),
+            ("publication.name", publication(name)),
             ("publication.autocreate.mode", "disabled"),
             ("table.include.list", tables),
             ("snapshot.mode", "initial"),
@@ -100,7 +103,9 @@ pub(crate) async fn record(reference: &Reference) -> Result<String> {
         ];
         // The keys of a converter count only beside the converter itself.
         let converter = [
-            ("value.converter", "org.apache.kafka.connect.json.JsonConverter"),
+            ("key.converter", JSON),
+            ("key.converter.schemas.enable", "false"),
+            ("value.converter", JSON),
             ("value.converter.schemas.enable", "false"),
         ];
         let converter = converter.into_iter().filter(|_| *name != "plain");
@@ -113,7 +118,7 @@ pub(crate) async fn record(reference: &Reference) -> Result<String> {
         db.batch_execute(line).await.map_err(|error| format!("{line}: {error:?}"))?;
     }
     let messages = messages(reference).await?;
-    let mut cases = Vec::new();
+    let (mut cases, mut schemas) = (Vec::new(), Schemas::default());
     for (name, _, own) in CASES {
         reference.settled(name).await?;
         let mut records = reference.records(&format!("{name}."))?;
@@ -121,9 +126,17 @@ pub(crate) async fn record(reference: &Reference) -> Result<String> {
         records.extend(heartbeats.into_iter().take(1));
         reference.remove(name).await?;
         eprintln!("  {name}: {} records", records.len());
-        cases.push((name, own, records));
+        cases.push((name, own, schemas.shorten(records)));
     }
-    Ok(shortened(&file(reference, &tables, &rows, &messages, &cases)))
+    Ok(shortened(&file(reference, &tables, &rows, &messages, &cases, &schemas)))
+}
+
+fn publication(name: &str) -> &'static str {
+    match name {
+        "one" => "one_table",
+        "told" => "told_table",
+        _ => "all_tables",
+    }
 }
 
 /// The rows as PostgreSQL's text.
@@ -155,6 +168,7 @@ fn file(
     rows: &BTreeMap<&String, Vec<Vec<Option<String>>>>,
     messages: &[[String; 2]],
     cases: &[Case<'_>],
+    schemas: &Schemas,
 ) -> String {
     let about = json!({
         "what": "Whole records as Debezium wrote them, and the replication messages of the same changes",
@@ -165,7 +179,7 @@ fn file(
         "made_by": "cargo run -p datapipe-e2e --bin record envelope",
         "messages": "lsn and data of a slot of its own, proto_version 1; what they do not say of a table is in tables",
         "cases": "by topic, then by offset; of the heartbeats the first one; connectors are named as their topic.prefix",
-        "short": "<2500 x> stands for 2,500 times x, so that values are TOASTed",
+        "short": "<2500 x> stands for 2,500 times x, so that values are TOASTed, and <schema 0> for the first of schemas",
     });
     let lines = |lines: Vec<String>| lines.join(",\n");
     let table = |(name, table): (&String, &Value)| format!("{}:{table}", json!(name));
@@ -177,6 +191,7 @@ fn file(
         "\"messages\":[\n{}],\n",
         lines(messages.iter().map(|message| json!(message).to_string()).collect())
     );
+    let _ = writeln!(out, "\"schemas\":{},", schemas.file());
     let case = |(name, own, records): &Case<'_>| {
         let own: BTreeMap<_, _> = own.iter().copied().collect();
         let records = lines(records.iter().map(|record| json!(record).to_string()).collect());

@@ -2,10 +2,12 @@
 //! what its and Kafka Connect's transforms make of records, into `crates/core/tests/{envelope,modes,transforms,schemas,signals}.json`.
 //! Run it again when a new version is out, and read the difference. `record envelope` and its like make one of them.
 
+mod catalog;
 mod envelope;
 mod modes;
 mod reference;
 mod schemas;
+mod shared;
 mod signals;
 mod transforms;
 

@@ -49,7 +49,7 @@ fn mode_of(kind: &ColumnType) -> Option<usize> {
         | ColumnType::Timestamp(_)
         | ColumnType::TimestampTz(_) => Some(1),
         ColumnType::Interval => Some(2),
-        ColumnType::Bytea | ColumnType::Bit | ColumnType::Bits => Some(3),
+        ColumnType::Bytea | ColumnType::Bit | ColumnType::Bits(_) => Some(3),
         ColumnType::Hstore => Some(4),
         _ => None,
     }

@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::reference::{Kept, Reference};
+use crate::shared::Schemas;
 
 const TABLES: &str = "
     CREATE TABLE t_full (id int PRIMARY KEY, name text, secret text, n int, f float8, b boolean, doc jsonb);
@@ -104,6 +105,28 @@ const CASES: &[&[(&str, &str)]] = &[
     &[("a.type", UNWRAP), ("a.predicate", "p"), ("predicates.p.type", TOPIC), ("predicates.p.pattern", r".*\.t_key")],
 ];
 
+/// Schemas are those of these connectors' keys and values.
+const SCHEMAS: [(&str, &str); 4] = [
+    ("key.converter", "org.apache.kafka.connect.json.JsonConverter"),
+    ("key.converter.schemas.enable", "true"),
+    ("value.converter", "org.apache.kafka.connect.json.JsonConverter"),
+    ("value.converter.schemas.enable", "true"),
+];
+
+/// What is changed for them: NULLs where a column has a default, a delete and a truncate among it.
+const TYPED_TABLES: &str = "
+    CREATE TABLE t_typed (id int PRIMARY KEY, name text NOT NULL DEFAULT 'x', secret varchar(9), n int DEFAULT 5, f float8,
+        b boolean, price numeric(6,2), doc jsonb);
+    ALTER TABLE t_typed REPLICA IDENTITY FULL;";
+
+const TYPED_CHANGES: &str = "
+    INSERT INTO t_typed VALUES (1, 'a', 's3cret', 7, 1.5, true, 1.5, '{\"k\": [1]}');
+    INSERT INTO t_typed VALUES (2, 'b', NULL, NULL, NULL, NULL, NULL, NULL);
+    UPDATE t_typed SET name = 'c' WHERE id = 1;
+    UPDATE t_typed SET id = 3 WHERE id = 1;
+    DELETE FROM t_typed WHERE id = 2;
+    TRUNCATE t_typed;";
+
 /// The keys of a connector with these transforms.
 fn config(case: &[(&str, &str)]) -> BTreeMap<String, String> {
     let mut config = BTreeMap::new();
@@ -130,37 +153,21 @@ fn config(case: &[(&str, &str)]) -> BTreeMap<String, String> {
 /// Records all cases in one run, and returns the file.
 pub(crate) async fn record(reference: &Reference) -> Result<String> {
     reference.db.batch_execute(TABLES).await?;
-    let mut cases = vec![("tr00".to_owned(), BTreeMap::new())];
-    cases.extend(CASES.iter().enumerate().map(|(at, case)| (format!("tr{:02}", at + 1), config(case))));
-    // As many connectors as the server has slots for, at a time.
-    let mut recorded = Vec::new();
-    for (name, config) in &cases {
-        let publication = format!("pub_{name}");
-        let fixed = [
-            ("publication.name", publication.as_str()),
-            ("publication.autocreate.mode", "filtered"),
-            ("table.include.list", r"public\.t_.*"),
-            ("snapshot.mode", "no_data"),
-            ("skipped.operations", "none"),
-            ("decimal.handling.mode", "string"),
-            ("time.precision.mode", "isostring"),
-        ];
-        let own = config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        reference.connector(name, &fixed.into_iter().chain(own).collect::<Vec<_>>()).await?;
-        for change in CHANGES.split(';').map(str::trim).filter(|change| !change.is_empty()) {
-            reference.db.batch_execute(change).await?;
-        }
-        // Where a filter drops the heartbeats too, nothing is ever confirmed; what there is comes at once.
-        if config.contains_key("transforms.a.negate") {
-            sleep(Duration::from_secs(5)).await;
-        } else {
-            reference.settled(name).await?;
-        }
-        let records: Vec<Kept> = reference.records(&format!("{name}."))?;
-        reference.remove(name).await?;
-        reference.db.batch_execute("TRUNCATE t_full, t_key").await?;
-        eprintln!("  {name}: {} records", records.len());
-        recorded.push((config, records));
+    reference.db.batch_execute(TYPED_TABLES).await?;
+    let plain = std::iter::once(BTreeMap::new()).chain(CASES.iter().map(|case| config(case)));
+    let typed = plain.clone().map(|mut config| {
+        config.extend(SCHEMAS.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        config
+    });
+    let (mut recorded, mut schemas) = (Vec::new(), Schemas::default());
+    for (at, config) in plain.enumerate() {
+        let case = (format!("tr{at:02}"), config, r"public\.t_(full|key)", CHANGES);
+        recorded.push(record_case(reference, case).await?);
+    }
+    for (at, config) in typed.enumerate() {
+        let case = (format!("ts{at:02}"), config, r"public\.t_typed", TYPED_CHANGES);
+        let (config, records) = record_case(reference, case).await?;
+        recorded.push((config, schemas.shorten(records)));
     }
     let about = json!({
         "what": "What the same changes become through transforms; the first case has none",
@@ -170,8 +177,9 @@ pub(crate) async fn record(reference: &Reference) -> Result<String> {
         },
         "made_by": "cargo run -p datapipe-e2e --bin record",
         "order": "by topic, then by offset",
+        "short": "<schema 0> stands for the first of schemas",
     });
-    let mut out = format!("{{\"about\":{about},\n\"cases\":[");
+    let mut out = format!("{{\"about\":{about},\n\"schemas\":{},\n\"cases\":[", schemas.file());
     for (at, (config, records)) in recorded.iter().enumerate() {
         let _ = write!(out, "{}\n{{\"config\":{},\"records\":[", if at > 0 { "," } else { "" }, json!(config));
         for (at, record) in records.iter().enumerate() {
@@ -181,4 +189,37 @@ pub(crate) async fn record(reference: &Reference) -> Result<String> {
     }
     out.push_str("\n]}\n");
     Ok(out)
+}
+
+/// What one connector makes of the changes; as many connectors as the server has slots for would not do.
+async fn record_case(
+    reference: &Reference,
+    (name, config, tables, changes): (String, BTreeMap<String, String>, &str, &str),
+) -> Result<(BTreeMap<String, String>, Vec<Kept>)> {
+    let publication = format!("pub_{name}");
+    let fixed = [
+        ("publication.name", publication.as_str()),
+        ("publication.autocreate.mode", "filtered"),
+        ("table.include.list", tables),
+        ("snapshot.mode", "no_data"),
+        ("skipped.operations", "none"),
+        ("decimal.handling.mode", "string"),
+        ("time.precision.mode", "isostring"),
+    ];
+    let own = config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    reference.connector(&name, &fixed.into_iter().chain(own).collect::<Vec<_>>()).await?;
+    for change in changes.split(';').map(str::trim).filter(|change| !change.is_empty()) {
+        reference.db.batch_execute(change).await?;
+    }
+    // Where a filter drops the heartbeats too, nothing is ever confirmed; what there is comes at once.
+    if config.contains_key("transforms.a.negate") {
+        sleep(Duration::from_secs(5)).await;
+    } else {
+        reference.settled(&name).await?;
+    }
+    let records: Vec<Kept> = reference.records(&format!("{name}."))?;
+    reference.remove(&name).await?;
+    reference.db.batch_execute("TRUNCATE t_full, t_key, t_typed").await?;
+    eprintln!("  {name}: {} records", records.len());
+    Ok((config, records))
 }

@@ -91,3 +91,8 @@ update k_full set code='two' where id=1
 update k_full set id=3 where id=1
 delete from k_full
 insert into e_default values(40,'last',null,null,null)
+insert into e_given values(1,'a',null,null,2,null),(2,'b',6,'2024-02-29 12:34:56.789',3,'n')
+update e_given set note='q' where id=1
+update e_given set id=3 where id=2
+delete from e_given where id=1
+delete from e_given where id=3

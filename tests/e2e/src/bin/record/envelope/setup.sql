@@ -10,6 +10,7 @@ create table e_textkey(k text primary key, v int);
 create table e_multikey(b text, a text, primary key(a,b));
 create table e_money(id int primary key, r real, d float8, u uuid not null, ts timestamp not null, h bytea not null);
 alter table e_default alter big set storage external; alter table e_full alter big set storage external;
+create table e_given(id int primary key default 0, name text not null default 'it''s', n int default 5, at timestamp default now(), price numeric(6,2) not null default 1.5, note text);
 create extension if not exists citext; create extension if not exists hstore; create extension if not exists ltree;
 create type e_mood as enum ('fine','so so'); create domain e_word as varchar(12);
 create table m_truncate(id int primary key, t text, n text not null, v varchar(8), c char(6), o "char", u uuid, j json, jb jsonb, x xml, ci citext, m e_mood, d e_word, nu numeric(10,2), i int, by bytea, ts timestamptz, da date, inet inet, ta text[], iv interval, hs hstore, lt ltree, bo boolean, bi bit(4), bs bit(40), r int4range);
