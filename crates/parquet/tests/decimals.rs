@@ -10,7 +10,7 @@ use datapipe_core::output::{Field, Format, Output};
 use datapipe_core::port::log::ReadHeaders;
 use datapipe_core::table::Compression;
 use datapipe_core::value::{ColumnType, Digits, Modes};
-use datapipe_parquet::{Extras, Row, Shape, Writer, read};
+use datapipe_parquet::{Record, Row, Schemas, Shape, Writer, read};
 use parquet::basic::LogicalType;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
@@ -59,12 +59,13 @@ fn numbers_have_the_digits_of_their_column() {
     let lines = Output::lines(Compression::None);
     let output =
         Output { format: Format::Parquet, fields: vec![Field::Value], envelope: false, schemas: true, ..lines };
-    let shape = Shape::new(schema, &output).unwrap();
+    let shape = Shape::new(Schemas { value: Some(schema), key: None }, &output).unwrap();
     let file = tempfile::tempfile().unwrap();
     let mut writer = Writer::new(file.try_clone().unwrap(), &shape, output.compression, 1).unwrap();
     let mut row = Row::default();
-    let extras = Extras { offset: 0, timestamp_ms: 0, headers: ReadHeaders::of(&[]) };
-    row.take(&shape, payload.strip_suffix('}').unwrap().as_bytes(), extras).unwrap();
+    let value = payload.strip_suffix('}').unwrap().as_bytes();
+    let record = Record { value, key: b"", offset: 0, timestamp_ms: 0, headers: ReadHeaders::of(&[]) };
+    row.take(&shape, record).unwrap();
     writer.add(&mut row).unwrap();
     writer.finish().unwrap();
 
