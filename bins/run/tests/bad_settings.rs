@@ -56,6 +56,14 @@ const CASES: &[Case] = &[
     file("a table by its dashed name", "[tables.order-items]\nport = 8090\n"),
     file("a table that nobody declared", "[tables.payments]\nport = 8090\n"),
     file("a misspelt key of a table", "[tables.orders.sink]\nrwos = 10\n"),
+    // Keys of connectors, whose names have dots of their own.
+    file("a connector's key without quotes", "[source.config]\ndecimal.handling.mode = \"precise\"\n"),
+    file("a connector's key as a number", "[source.config]\n\"poll.interval.ms\" = 5\n"),
+    file(
+        "connectors' keys that are not served",
+        "[source.config]\n\"slot.name\" = \"x\"\n[tables.orders.sink.config]\n\"format.output.type\" = \"xml\"\n",
+    ),
+    flags("a connector's key by flag", &["--set", "tables.users.source.config.decimal.handling.mode=exact"]),
     // PostgreSQL.
     file(
         "a password in the URL",

@@ -1,5 +1,6 @@
 //! A table's pipeline as a declaration: data in, data out, so that every kind of worker reads the same one.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -145,6 +146,8 @@ pub struct Source {
     pub batch_rows_max: u32,
     /// The most bytes of changes that wait between PostgreSQL and Kafka, 1 MiB or more; 16 MiB by convention.
     pub queue_bytes_max: u64,
+    /// Further keys of the connector's configuration, under their own names; none by convention.
+    pub config: BTreeMap<String, String>,
 }
 
 impl Default for Source {
@@ -158,6 +161,7 @@ impl Default for Source {
             truncates: true,
             batch_rows_max: 2048,
             queue_bytes_max: 16 << 20,
+            config: BTreeMap::new(),
         }
     }
 }
@@ -188,6 +192,13 @@ impl Source {
     #[must_use]
     pub fn with_signals(mut self) -> Self {
         self.signals = true;
+        self
+    }
+
+    /// With a further key of the connector's configuration.
+    #[must_use]
+    pub fn with_config(mut self, key: &str, value: &str) -> Self {
+        self.config.insert(key.to_owned(), value.to_owned());
         self
     }
 
@@ -283,6 +294,8 @@ pub struct Sink {
     pub compression: Compression,
     /// How many tasks share the topic's partitions; 1 by convention.
     pub tasks: u32,
+    /// Further keys of the connector's configuration, under their own names; none by convention.
+    pub config: BTreeMap<String, String>,
 }
 
 impl Default for Sink {
@@ -293,6 +306,7 @@ impl Default for Sink {
             age_max: Duration::from_secs(60),
             compression: Compression::Gzip,
             tasks: 1,
+            config: BTreeMap::new(),
         }
     }
 }
@@ -309,6 +323,13 @@ impl Sink {
     #[must_use]
     pub fn with_bytes_max(mut self, bytes_max: u64) -> Self {
         self.bytes_max = bytes_max;
+        self
+    }
+
+    /// With a further key of the connector's configuration.
+    #[must_use]
+    pub fn with_config(mut self, key: &str, value: &str) -> Self {
+        self.config.insert(key.to_owned(), value.to_owned());
         self
     }
 

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datapipe_core::catalog::Catalog;
-use datapipe_core::connector::{ConfigSecret, SinkConfig, SourceConfig};
+use datapipe_core::connector::{ConfigSecret, JvmFlavour, SinkConfig, SourceConfig, for_jvm};
 use datapipe_core::envelope::Nulls;
 use datapipe_core::layout::Layout;
 use datapipe_core::output::Output;
 use datapipe_core::plan::{Plan, Problems};
 use datapipe_core::port::connect::ConfigMap;
-use datapipe_core::settings::{Role, Settings};
+use datapipe_core::settings::{Role, Settings, SinkFlavour};
 use datapipe_core::table::{Compression, Sink, SnapshotMode, Table, TablePipeline, WorkerKind};
 use datapipe_core::value::{Modes, TimeMode};
 use proptest::prelude::*;
@@ -94,6 +94,61 @@ fn the_table_overrides_the_section_and_its_own_settings_override_it() {
     assert_eq!((of("orders").worker.kind, of("products").worker.kind), (WorkerKind::Hybrid, WorkerKind::Native));
     let source = SourceConfig::from_map(&of("products").connector(Role::Source).unwrap().config).unwrap();
     assert_eq!(source.snapshot, SnapshotMode::NoData);
+}
+
+#[test]
+fn further_keys_are_part_of_the_plan() {
+    let planned = plan(&json!({
+        "source": { "config": { "decimal.handling.mode": "precise", "provide.transaction.metadata": "true" } },
+        "sink": { "config": { "format.output.fields": "value,offset", "format.output.envelope": "true" } },
+        "worker": { "kind": "native" },
+        "tables": {
+            "users": { "source": { "config": { "decimal.handling.mode": "double" } } },
+            "orders": { "sink": { "config": { "format.output.type": "json", "topics": "cdc.all" } } },
+            "products": { "worker": { "kind": "kafka-connect" }, "source": { "config": { "snapshot.fetch.size": "100" } } },
+        },
+    }))
+    .unwrap();
+    let of = |table: &str, role| {
+        let pipeline = planned.tables.iter().find(|pipeline| pipeline.names.table == table).unwrap();
+        (pipeline, pipeline.connector(role).unwrap())
+    };
+    let decimal = |table| of(table, Role::Source).1.config["decimal.handling.mode"].clone();
+    assert_eq!((decimal("users"), decimal("orders")), ("double".to_owned(), "precise".to_owned()));
+    let (orders, sink) = of("orders", Role::Sink);
+    assert!(sink.config["file.name.template"].ends_with(".json.gz"), "names go by the form: {:?}", sink.config);
+    let topics: Vec<&str> = orders.topics.iter().map(|topic| topic.name.as_str()).collect();
+    assert!(topics.contains(&"cdc.transaction") && topics.contains(&"cdc.all"), "{topics:?}");
+    let (products, source) = of("products", Role::Source);
+    let flavour = JvmFlavour { exactly_once: true, sink: SinkFlavour::Confluent, replication_factor: 1 };
+    assert_eq!(for_jvm(products, source, flavour).unwrap()["snapshot.fetch.size"], "100");
+    assert_eq!(source.further().len(), 3, "{:?}", source.further());
+    assert_eq!(of("users", Role::Sink).1.further()["format.output.fields"], "value,offset");
+}
+
+#[test]
+fn further_keys_that_cannot_be_are_told_where_they_stand() {
+    insta::assert_snapshot!(
+        refusals(&json!({
+            "source": { "config": {
+                "snapshot.mode": "no_data", "slot.name": "mine", "database.password": "x", "driver.password": "x",
+            } },
+            "worker": { "kind": "native" },
+            "tables": {
+                "users": { "source": { "config": { "slot.name": "mine", "table.include.list": "x" } } },
+                "orders": { "sink": { "config": { "aws.s3.bucket.name": "x", "tasks.max": "3" } } },
+            },
+        }))
+        .join("\n")
+    );
+    insta::assert_snapshot!(
+        refusals(&json!({
+            "source": { "config": { "decimal.handling.mode": "exact", "snapshot.fetch.sise": "1" } },
+            "sink": { "config": { "format.output.type": "xml" } },
+            "worker": { "kind": "native" },
+        }))
+        .join("\n")
+    );
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn a_key_is_a_column_or_the_row() {
     let key = br#"{"id":-3,"shop":"a"}"#;
     let record = Record { key, ..NONE };
     let value = json!({ "id": 1 });
-    let row = rows(written(&[value.clone()], &output(true, &[Field::Value, Field::Key]), record)).remove(0);
+    let row = rows(written(std::slice::from_ref(&value), &output(true, &[Field::Value, Field::Key]), record)).remove(0);
     assert_eq!((&row["key"], &row["value"]["id"]), (&json!({ "id": -3, "shop": "a" }), &json!(1)));
     assert_eq!(rows(written(&[value], &output(false, &[Field::Key]), record)), [json!({ "id": -3, "shop": "a" })]);
 }

@@ -112,12 +112,7 @@ impl Loaded {
         if self.dropped.contains(&problem.object) || (problem.object == "postgres.url" && self.dropped_postgres()) {
             return None;
         }
-        // A property's name has dots of its own.
-        let path: Vec<String> = match problem.object.strip_prefix("kafka.properties.") {
-            Some(property) => ["kafka", "properties", property].map(str::to_owned).to_vec(),
-            None => problem.object.split('.').map(str::to_owned).collect(),
-        };
-        let origin = words::origin(&self.figment, &path);
+        let origin = words::origin(&self.figment, &parts(&problem.object).0);
         if let Some(origin) = origin {
             problem.object = format!("{} ({origin})", problem.object);
         }
@@ -127,6 +122,19 @@ impl Loaded {
     fn dropped_postgres(&self) -> bool {
         self.dropped.iter().any(|path| path.starts_with("postgres"))
     }
+}
+
+/// A setting's path in parts, and whether the last one is a name with dots of its own, as below these sections.
+fn parts(path: &str) -> (Vec<String>, bool) {
+    let section = ["kafka.properties.", "source.config.", "sink.config."];
+    let split = section.iter().find_map(|section| {
+        let end = path.find(section)? + section.len();
+        let whole = end == section.len() || path.starts_with("tables.");
+        (whole && end < path.len()).then(|| path.split_at(end))
+    });
+    let (sections, name) = split.unwrap_or((path, ""));
+    let parts = sections.trim_end_matches('.').split('.').chain((!name.is_empty()).then_some(name));
+    (parts.map(str::to_owned).collect(), !name.is_empty())
 }
 
 fn readable(file: &Path, named: bool) -> Result<bool, Problem> {
@@ -162,8 +170,11 @@ impl Provider for Pair<'_> {
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        let value: Value = self.text.parse().expect("any text is a value");
-        let nested = figment::util::nest(self.path, value);
+        let (parts, named) = parts(self.path);
+        // The values of such names are texts, whatever they look like.
+        let value: Value = if named { self.text.into() } else { self.text.parse().expect("any text is a value") };
+        let nest = |value, part| Value::from(Dict::from([(part, value)]));
+        let nested = parts.into_iter().rev().fold(value, nest);
         Ok(Profile::Default.collect(nested.into_dict().unwrap_or_default()))
     }
 }

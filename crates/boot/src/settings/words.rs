@@ -99,8 +99,8 @@ fn wrong_type(object: String, path: &[String], actual: &Actual, expected: &str) 
         let what = format!("is {}, without a unit", shown(actual));
         return Problem::new(object, what, format!("write a text with one, as in {examples}"));
     }
-    let inside_properties = path.len() > 2 && path[..2] == ["kafka".to_owned(), "properties".to_owned()];
-    let fix = if inside_properties && matches!(actual, Actual::Map) {
+    let named = path.len() > 2 && path.iter().any(|part| part == "properties" || part == "config");
+    let fix = if named && matches!(actual, Actual::Map) {
         "quote a key with dots, as in \"security.protocol\" = \"SSL\"".to_owned()
     } else if expected.contains("string") && !matches!(actual, Actual::Map | Actual::Seq) {
         format!("write it in quotes; in the environment and in {FLAG} in two pairs of them, as in '\"text\"'")

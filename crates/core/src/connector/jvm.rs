@@ -48,7 +48,7 @@ pub fn for_jvm(
     flavour: JvmFlavour,
 ) -> Result<ConfigMap, Vec<ConfigProblem>> {
     let mut map = match (connector.role, flavour.sink) {
-        (Role::Sink, SinkFlavour::Confluent) => confluent(pipeline, &SinkConfig::from_map(&connector.config)?),
+        (Role::Sink, SinkFlavour::Confluent) => confluent(pipeline, &SinkConfig::from_map(&connector.planned)?),
         _ => connector.config.clone(),
     };
     let fixed = if connector.role == Role::Source { SOURCE } else { SINK };
@@ -69,6 +69,7 @@ pub fn for_jvm(
             }
         }
     }
+    map.extend(connector.further());
     Ok(map)
 }
 

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod endpoints;
+mod further;
 mod hybrid;
 mod pipeline;
 mod problem;

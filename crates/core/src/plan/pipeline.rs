@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::bounds::Bounds;
+use super::further::{self, Taker};
 use super::{PostgresPlan, Problem, S3Plan};
 use crate::connector::{ConfigSecret, SignalConfig, SinkConfig, SourceConfig};
 use crate::convention::Names;
@@ -70,6 +71,17 @@ pub struct ConnectorPlan {
     pub name: String,
     /// Its configuration; secrets are references.
     pub config: ConfigMap,
+    /// The same without the further keys that settings and the declaration give.
+    #[serde(skip)]
+    pub planned: ConfigMap,
+}
+
+impl ConnectorPlan {
+    /// The further keys.
+    pub fn further(&self) -> ConfigMap {
+        let further = self.config.iter().filter(|(key, value)| self.planned.get(*key) != Some(*value));
+        further.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
 }
 
 impl PipelinePlan {
@@ -123,15 +135,35 @@ pub(super) fn plan(
         native_keys(place.s3, problems);
     }
 
-    let connector = |role| match role {
-        Role::Source => source_connector(place, &names, table, &source),
-        Role::Sink => sink_connector(place, &names, &sink),
-    };
-    let connectors =
-        [Role::Source, Role::Sink].into_iter().filter(|role| roles.contains(role)).map(connector).collect();
+    let mut connectors = Vec::new();
+    for role in [Role::Source, Role::Sink].into_iter().filter(|role| roles.contains(role)) {
+        let (planned, further, section, own) = match role {
+            Role::Source => (
+                source_config(place, &names, table, &source),
+                &source.config,
+                &settings.source.config,
+                &own.source.config,
+            ),
+            Role::Sink => (sink_config(place, &names, &sink), &sink.config, &settings.sink.config, &own.sink.config),
+        };
+        let word = if role == Role::Source { "source" } else { "sink" };
+        let origin = |key: &str| {
+            let is_of_all = section.contains_key(key) && !own.contains_key(key);
+            if is_of_all {
+                format!("{word}.config.{key}")
+            } else {
+                format!("tables.{}.{word}.config.{key}", table.name)
+            }
+        };
+        let native = worker.kind == WorkerKind::Native || (worker.kind == WorkerKind::Hybrid && role == Role::Sink);
+        let taker = if native { Taker::Native } else { Taker::Jvm };
+        let config = further::add(&planned, further, (role, taker), &names, &origin, problems);
+        let name = if role == Role::Source { &names.source_connector } else { &names.sink_connector };
+        connectors.push(ConnectorPlan { role, name: name.clone(), config, planned });
+    }
     Some(PipelinePlan {
         publication: publication(&names, &table.schema),
-        topics: topics(&names, &topic, worker.kind, prefix, source.signals),
+        topics: topics(&names, &topic, worker.kind, prefix, &connectors),
         connectors,
         schema: table.schema.clone(),
         key: table.key.clone(),
@@ -150,6 +182,7 @@ pub(super) fn override_source(mut source: Source, settings: &SourceSettings) -> 
     source.keyless_snapshot = settings.keyless_snapshot.unwrap_or(source.keyless_snapshot);
     source.batch_rows_max = settings.batch_rows.unwrap_or(source.batch_rows_max);
     source.queue_bytes_max = settings.queue_bytes.map_or(source.queue_bytes_max, |size| size.0);
+    source.config.extend(settings.config.clone());
     source
 }
 
@@ -165,6 +198,7 @@ pub(super) fn override_sink(mut sink: Sink, settings: &SinkSettings) -> Sink {
     sink.age_max = settings.age.map_or(sink.age_max, |span| span.0);
     sink.compression = settings.compression.unwrap_or(sink.compression);
     sink.tasks = settings.tasks.unwrap_or(sink.tasks);
+    sink.config.extend(settings.config.clone());
     sink
 }
 
@@ -204,7 +238,14 @@ fn signal_topic(prefix: &str) -> String {
 }
 
 /// The data topic must be deleted from by age only: compaction would break replay.
-fn topics(names: &Names, topic: &Topic, kind: WorkerKind, prefix: &str, signals: bool) -> Vec<TopicPlan> {
+fn topics(
+    names: &Names,
+    topic: &Topic,
+    kind: WorkerKind,
+    prefix: &str,
+    connectors: &[ConnectorPlan],
+) -> Vec<TopicPlan> {
+    const TRANSACTIONS_KEPT: Duration = Duration::from_secs(7 * 86_400);
     const DEAD_LETTERS_KEPT: Duration = Duration::from_secs(30 * 86_400);
     const HEARTBEATS_KEPT: Duration = Duration::from_secs(86_400);
     const SIGNALS_KEPT: Duration = Duration::from_secs(7 * 86_400);
@@ -232,11 +273,27 @@ fn topics(names: &Names, topic: &Topic, kind: WorkerKind, prefix: &str, signals:
         topics.extend([&sink.configs_topic, &sink.offsets_topic, &sink.status_topic].map(compacted));
     }
     topics.push(kept(format!("{}.{prefix}", names.heartbeat_prefix), 1, HEARTBEATS_KEPT));
-    topics.extend(signals.then(|| kept(signal_topic(prefix), 1, SIGNALS_KEPT)));
+    for ConnectorPlan { role, config, .. } in connectors {
+        let value = |key: &str| config.get(key).map(String::as_str);
+        match role {
+            Role::Source => {
+                topics.extend(value("signal.kafka.topic").map(|name| kept(name.to_owned(), 1, SIGNALS_KEPT)));
+                if value("provide.transaction.metadata") == Some("true") {
+                    let name = value("topic.transaction").unwrap_or("transaction");
+                    topics.push(kept(format!("{prefix}.{name}"), 1, TRANSACTIONS_KEPT));
+                }
+            }
+            // Where a transform of the source sends the rows.
+            Role::Sink => {
+                let routed = value("topics").filter(|name| *name != names.data_topic);
+                topics.extend(routed.map(|name| kept(name.to_owned(), topic.partitions, topic.retention)));
+            }
+        }
+    }
     topics
 }
 
-fn source_connector(place: &Place<'_>, names: &Names, table: &Table, source: &Source) -> ConnectorPlan {
+fn source_config(place: &Place<'_>, names: &Names, table: &Table, source: &Source) -> ConfigMap {
     let postgres = place.postgres;
     let prefix = place.settings.topic.prefix.clone().unwrap_or_else(|| "cdc".to_owned());
     let config = SourceConfig {
@@ -278,10 +335,10 @@ fn source_connector(place: &Place<'_>, names: &Names, table: &Table, source: &So
         nulls: Nulls { default_in_values: false, ..Nulls::REPLACED },
         ignored: Vec::new(),
     };
-    ConnectorPlan { role: Role::Source, name: names.source_connector.clone(), config: config.to_map() }
+    config.to_map()
 }
 
-fn sink_connector(place: &Place<'_>, names: &Names, sink: &Sink) -> ConnectorPlan {
+fn sink_config(place: &Place<'_>, names: &Names, sink: &Sink) -> ConfigMap {
     let s3 = place.s3;
     let output = Output::lines(sink.compression);
     let config = SinkConfig {
@@ -304,5 +361,5 @@ fn sink_connector(place: &Place<'_>, names: &Names, sink: &Sink) -> ConnectorPla
         dead_letter_context: true,
         ignored: Vec::new(),
     };
-    ConnectorPlan { role: Role::Sink, name: names.sink_connector.clone(), config: config.to_map() }
+    config.to_map()
 }

@@ -115,6 +115,8 @@ pub struct SourceSettings {
     pub batch_rows: Option<u32>,
     /// The most bytes that wait for Kafka, 1 MiB to 1 GiB.
     pub queue_bytes: Option<ByteSize>,
+    /// Further keys of the source connector's configuration, under their own names.
+    pub config: BTreeMap<String, String>,
 }
 
 /// `[topic]`
@@ -153,6 +155,8 @@ pub struct SinkSettings {
     pub compression: Option<Compression>,
     /// How many tasks share the topic's partitions, 1 to 16.
     pub tasks: Option<u32>,
+    /// Further keys of the sink connector's configuration, under their own names.
+    pub config: BTreeMap<String, String>,
 }
 
 /// `[worker]` and `[tables.NAME.worker]`

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use datapipe_core::connector::{ConfigProblem, SinkConfig, SourceConfig};
-use datapipe_core::plan::{PipelinePlan, Plan, Problem, Problems};
+use datapipe_core::plan::{ConnectorPlan, PipelinePlan, Plan, Problem, Problems};
+use datapipe_core::port::connect::ConfigMap;
 use datapipe_core::settings::{
     ByteSize, ConfigProviderSettings, EnvProviderSettings, KafkaSettings, PathProviderSettings, PostgresSettings, Role,
     RunSettings, S3Settings, Settings, SinkSettings, SourceSettings, Span, TableSettings, TableTopicSettings,
@@ -128,19 +129,20 @@ pub(super) fn settings(plan: &Plan, pipeline: &PipelinePlan) -> Result<Settings,
 fn table(pipeline: &PipelinePlan) -> Result<TableSettings, Problems> {
     let data = pipeline.topics.iter().find(|topic| topic.name == pipeline.names.data_topic);
     let retention = data.and_then(|topic| topic.config.get("retention.ms")?.parse().ok());
-    let read = |role| pipeline.connector(role).map(|connector| &connector.config);
+    let read = |role| pipeline.connector(role).map(|connector| &connector.planned);
+    let further = |role| pipeline.connector(role).map(ConnectorPlan::further).unwrap_or_default();
     let source =
         read(Role::Source).map(SourceConfig::from_map).transpose().map_err(|found| defect(pipeline, &found))?;
     let sink = read(Role::Sink).map(SinkConfig::from_map).transpose().map_err(|found| defect(pipeline, &found))?;
     Ok(TableSettings {
         port: Some(pipeline.port),
         connectors: Some(pipeline.connectors.iter().map(|connector| connector.role).collect()),
-        source: source.map(|source| source_settings(&source)).unwrap_or_default(),
+        source: source.map(|source| source_settings(&source, further(Role::Source))).unwrap_or_default(),
         topic: TableTopicSettings {
             partitions: data.map(|topic| topic.partitions),
             retention: retention.map(std::time::Duration::from_millis).map(Span),
         },
-        sink: sink.map(|sink| sink_settings(&sink)).unwrap_or_default(),
+        sink: sink.map(|sink| sink_settings(&sink, further(Role::Sink))).unwrap_or_default(),
         worker: WorkerSettings {
             kind: Some(pipeline.worker.kind),
             memory: Some(ByteSize(u64::from(pipeline.worker.memory_mib) << 20)),
@@ -149,7 +151,7 @@ fn table(pipeline: &PipelinePlan) -> Result<TableSettings, Problems> {
     })
 }
 
-fn source_settings(source: &SourceConfig) -> SourceSettings {
+fn source_settings(source: &SourceConfig, config: ConfigMap) -> SourceSettings {
     SourceSettings {
         snapshot: Some(source.snapshot),
         keyless_snapshot: Some(source.keyless_snapshot),
@@ -159,16 +161,18 @@ fn source_settings(source: &SourceConfig) -> SourceSettings {
         truncates: Some(source.truncates),
         batch_rows: Some(source.batch_rows_max),
         queue_bytes: Some(ByteSize(source.queue_bytes_max)),
+        config,
     }
 }
 
-fn sink_settings(sink: &SinkConfig) -> SinkSettings {
+fn sink_settings(sink: &SinkConfig, config: ConfigMap) -> SinkSettings {
     SinkSettings {
         rows: Some(sink.rows_max),
         bytes: Some(ByteSize(sink.bytes_max)),
         age: Some(Span(sink.age_max)),
         compression: Some(sink.output.compression),
         tasks: Some(sink.tasks.get()),
+        config,
     }
 }
 
