@@ -52,6 +52,7 @@ fn main() {
         tombstones_on_delete: true,
         key_schemas: false,
         schemas: false,
+        schemas_for_defaults: false,
         nulls: Nulls::KEPT,
         modes: Modes::PLAN,
         columns: Columns::default(),

@@ -82,6 +82,7 @@ fn record(set: &Set, table: &str, mut columns: Vec<Column>, row: &Tuple, deleted
         tombstones_on_delete: false,
         key_schemas: true,
         schemas: true,
+        schemas_for_defaults: false,
         nulls: Nulls::REPLACED,
         modes: modes(set),
         columns: Columns::all(),

@@ -20,6 +20,7 @@ fn settings(case: &Value) -> EnvelopeSettings {
         key_schemas: false,
         nulls: Nulls::KEPT,
         schemas: case["rows"][0]["value"].as_str().unwrap().starts_with("{\"schema\""),
+        schemas_for_defaults: false,
         modes: Modes::DEBEZIUM,
         columns: Columns::default(),
         transaction_topic: None,

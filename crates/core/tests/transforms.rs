@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 #[derive(Deserialize)]
 struct File {
+    schemas: Vec<String>,
     cases: Vec<Case>,
 }
 
@@ -36,7 +37,7 @@ fn without_run(text: &str) -> String {
         let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
         out.push_str(before);
         // Rows hold small numbers, and connectors are named by two digits.
-        let is_run = end > 2 || before.ends_with("tr");
+        let is_run = end > 2 || before.ends_with("tr") || before.ends_with("ts");
         out.push_str(if is_run { "N" } else { &digits[..end] });
         rest = &digits[end..];
     }
@@ -73,25 +74,75 @@ fn transformed(transforms: &Transforms, kept: &Kept) -> Option<Draft> {
     transforms.apply(record).unwrap()
 }
 
+const TYPED: &str = "value.converter.schemas.enable";
+
+/// With the schemas that the numbers stand for, and which name their connector.
+fn whole(file: &File, text: &mut Option<String>) {
+    let number = text.as_deref().and_then(|text| text.strip_prefix("{\"schema\":<schema ")?.split_once('>'));
+    let Some((number, rest)) = number else { return };
+    *text = Some(format!("{{\"schema\":{}{rest}", file.schemas[number.parse::<usize>().unwrap()]));
+}
+
+/// The cases whose records have schemas, or the others; the first has no transform.
+fn cases(typed: bool) -> Vec<Case> {
+    let mut file: File = serde_json::from_str(include_str!("transforms.json")).unwrap();
+    let mut cases = std::mem::take(&mut file.cases);
+    cases.retain(|case| case.config.contains_key(TYPED) == typed);
+    for record in cases.iter_mut().flat_map(|case| &mut case.records) {
+        whole(&file, &mut record.key);
+        whole(&file, &mut record.value);
+    }
+    cases
+}
+
 #[test]
 fn records_become_what_the_real_transforms_make_of_them() {
-    let file: File = serde_json::from_str(include_str!("transforms.json")).unwrap();
-    let (plain, cases) = file.cases.split_first().unwrap();
-    assert!(plain.config.is_empty() && plain.records.len() > 12 && cases.len() > 20);
-    for case in cases.iter().filter(|case| !case.config.contains_key("value.converter.schemas.enable")) {
-        let transforms = Transforms::from_config(&case.config).unwrap();
-        // Topics were read by the connector's prefix, one after the other: what a field's value routes elsewhere was
-        // not, and where two tables come together their order is not that of reading.
-        let drafts = plain.records.iter().filter_map(|kept| transformed(&transforms, kept));
-        let mut ours: Vec<String> = drafts.filter(|draft| draft.topic.starts_with("tr")).map(of_draft).collect();
-        let mut theirs: Vec<String> = case.records.iter().map(of_kept).collect();
-        ours.sort();
-        theirs.sort();
-        assert_eq!(ours.len(), theirs.len(), "{:?}\n{ours:#?}", case.config);
-        for (ours, theirs) in ours.iter().zip(&theirs) {
-            assert_eq!(ours, theirs, "{:?}", case.config);
+    let mut compared = 0;
+    for typed in [false, true] {
+        let cases = cases(typed);
+        let (plain, cases) = cases.split_first().unwrap();
+        assert!(!plain.config.contains_key("transforms") && plain.records.len() > 8 && cases.len() > 20);
+        for case in cases {
+            let transforms = Transforms::from_config(&case.config).unwrap();
+            // Topics were read by the connector's prefix, one after the other: what a field's value routes elsewhere was
+            // not, and where two tables come together their order is not that of reading.
+            let drafts = plain.records.iter().filter_map(|kept| transformed(&transforms, kept));
+            let mut ours: Vec<String> =
+                drafts.filter(|draft| draft.topic.starts_with(if typed { "ts" } else { "tr" })).map(of_draft).collect();
+            let mut theirs: Vec<String> = case.records.iter().map(of_kept).collect();
+            ours.sort();
+            theirs.sort();
+            assert_eq!(ours.len(), theirs.len(), "{:?}\n{ours:#?}", case.config);
+            for (ours, theirs) in ours.iter().zip(&theirs) {
+                assert_eq!(ours, theirs, "{:?}", case.config);
+                compared += 1;
+            }
         }
     }
+    assert!(compared > 400, "{compared} records were compared");
+}
+
+#[test]
+fn defaults_are_known_where_values_are_written_without_a_schema() {
+    let typed = cases(true);
+    let (plain, cases) = typed.split_first().unwrap();
+    let mut replaced = 0;
+    for case in cases {
+        let mut config = case.config.clone();
+        config.insert(TYPED.to_owned(), "false".to_owned());
+        let bare = Transforms::from_config(&config).unwrap();
+        let transforms = Transforms::from_config(&case.config).unwrap();
+        for kept in &plain.records {
+            let (bare, whole) = (transformed(&bare, kept), transformed(&transforms, kept));
+            assert_eq!(bare.is_some(), whole.is_some());
+            let value = |draft: Option<Draft>| draft.and_then(|draft| Some(String::from_utf8(draft.value?).unwrap()));
+            let (bare, whole) = (value(bare), value(whole));
+            let payload = whole.as_deref().map(|whole| whole.split_once(",\"payload\":").unwrap().1);
+            assert_eq!(bare.as_deref(), payload.map(|payload| payload.strip_suffix('}').unwrap()));
+            replaced += usize::from(bare.is_some_and(|bare| bare.contains("\"n\":5") && bare.contains("\"id\":2")));
+        }
+    }
+    assert!(replaced > 4, "{replaced} nulls became 5");
 }
 
 fn problems(pairs: &[(&str, &str)]) -> Vec<String> {

@@ -43,6 +43,7 @@ fn numbers_have_the_digits_of_their_column() {
         tombstones_on_delete: true,
         key_schemas: false,
         schemas: true,
+        schemas_for_defaults: false,
         nulls: Nulls::KEPT,
         modes: Modes::DEBEZIUM,
         columns: Columns::all(),

@@ -190,6 +190,7 @@ pub fn capture_settings(config: &SourceConfig, offsets_topic: &str) -> CaptureSe
             tombstones_on_delete: config.tombstones,
             key_schemas: config.key_schemas,
             schemas: config.schemas,
+            schemas_for_defaults: config.transforms.replaces_nulls(),
             nulls: config.nulls,
             modes: config.modes,
             columns: config.columns.clone(),

@@ -16,6 +16,8 @@ pub(super) struct Wrapper {
     server_name: String,
     keys: bool,
     values: bool,
+    /// Values have a schema where a default may be wanted.
+    defaults: bool,
     relation: Option<Arc<Relation>>,
     /// `{"schema":{..},"payload":`, or nothing.
     key: Vec<u8>,
@@ -24,14 +26,14 @@ pub(super) struct Wrapper {
 
 impl Wrapper {
     pub(super) fn new(settings: &EnvelopeSettings) -> Self {
-        let EnvelopeSettings { key_schemas: keys, schemas: values, .. } = *settings;
+        let EnvelopeSettings { key_schemas: keys, schemas: values, schemas_for_defaults: defaults, .. } = *settings;
         let server_name = settings.server_name.clone();
-        Self { server_name, keys, values, relation: None, key: Vec::new(), value: Vec::new() }
+        Self { server_name, keys, values, defaults, relation: None, key: Vec::new(), value: Vec::new() }
     }
 
     /// Makes the schemas of a relation, once.
     pub(super) fn prepare(&mut self, layout: &Layout, form: &Form) {
-        if (self.keys || self.values)
+        if (self.keys || self.values || self.defaults)
             && self.relation.as_ref().is_none_or(|cached| !Arc::ptr_eq(cached, &layout.relation))
         {
             let relation = &layout.relation;
@@ -39,9 +41,8 @@ impl Wrapper {
             if self.keys {
                 self.key = opening(&key_schema(&name, layout, form));
             }
-            if self.values {
-                self.value = opening(&value_schema(&name, relation, form));
-            }
+            let typed = self.values || (self.defaults && has_defaults(relation, form));
+            self.value = if typed { opening(&value_schema(&name, relation, form)) } else { Vec::new() };
             self.relation = Some(Arc::clone(relation));
         }
     }
@@ -51,7 +52,7 @@ impl Wrapper {
     }
 
     pub(super) fn close(&self, out: &mut Vec<u8>) {
-        if self.values {
+        if !self.value.is_empty() {
             out.push(b'}');
         }
     }
@@ -74,6 +75,15 @@ impl Wrapper {
         let rest = key.strip_prefix(self.key.as_slice()).unwrap_or(key);
         if self.keys { &rest[..rest.len().saturating_sub(1)] } else { rest }
     }
+}
+
+/// Whether a NULL of this table could be taken for a default.
+fn has_defaults(relation: &Relation, form: &Form) -> bool {
+    let has = |column: &Column| {
+        let text = column.default.as_deref().filter(|_| column.nullable);
+        text.is_some_and(|text| write_default(&column.kind, form.modes, text, &mut Vec::new()))
+    };
+    relation.columns.iter().any(has)
 }
 
 /// What stands before the payload.

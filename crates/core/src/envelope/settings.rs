@@ -6,6 +6,7 @@ use crate::value::{Modes, ValueError};
 
 /// What all records of a capture have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct EnvelopeSettings {
     /// `source.version`.
     pub version: String,
@@ -21,6 +22,9 @@ pub struct EnvelopeSettings {
     pub key_schemas: bool,
     /// Values carry their schema.
     pub schemas: bool,
+    /// Values carry it also where a column that may be NULL has a default: for transforms that put it in NULL's place, and
+    /// take the schema off ([`crate::transform::Transforms::replaces_nulls`]).
+    pub schemas_for_defaults: bool,
     /// What stands in the place of NULL in a column with a default, in keys and in values.
     pub nulls: Nulls,
     /// The forms of values.

@@ -42,7 +42,7 @@ fn string_end(text: &[u8]) -> Option<usize> {
 }
 
 /// Where a member's value ends: at the comma behind it, or at the end.
-fn value_end(text: &[u8]) -> Option<usize> {
+pub(super) fn value_end(text: &[u8]) -> Option<usize> {
     let (mut at, mut depth) = (0, 0usize);
     while let Some(byte) = text.get(at) {
         match byte {
@@ -58,6 +58,18 @@ fn value_end(text: &[u8]) -> Option<usize> {
         at += 1;
     }
     (depth == 0 && at > 0).then_some(at)
+}
+
+/// An array's elements as written; none if it is another value.
+pub(super) fn elements(array: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut rest = array.strip_prefix(b"[")?.strip_suffix(b"]")?;
+    let mut elements = Vec::new();
+    while !rest.is_empty() {
+        let end = value_end(rest)?;
+        elements.push(&rest[..end]);
+        rest = rest[end..].strip_prefix(b",").unwrap_or_default();
+    }
+    Some(elements)
 }
 
 /// Puts an object together.

@@ -1,5 +1,5 @@
 //! Transforms of records on their way to the log: the ones of Kafka Connect and Debezium that a table's connector may name
-//! in `transforms`, working on records as the JSON converter without schemas writes them.
+//! in `transforms`, working on records as the JSON converter writes them: with a schema they change it too.
 //!
 //! Each is a pure function of one record, so a replay gives the same records again. `tests/transforms.json` holds what the
 //! real ones made of the same changes.
@@ -9,6 +9,7 @@ mod json;
 mod parse;
 mod predicate;
 mod route;
+mod schema;
 mod unwrap;
 
 pub use parse::TransformProblem;
@@ -18,6 +19,7 @@ use crate::port::log::{Header, Record};
 use fields::{Mask, Replace};
 use predicate::Condition;
 use route::{LogicalRoute, Route};
+use schema::{Seen, Text, joined};
 use unwrap::Unwrap;
 
 /// A record that may be changed.
@@ -31,6 +33,10 @@ pub struct Draft {
     pub value: Option<Vec<u8>>,
     /// Headers in order.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// The key's schema.
+    key_schema: Option<Text>,
+    /// The value's.
+    value_schema: Option<Text>,
 }
 
 /// Why a record cannot be transformed.
@@ -48,12 +54,15 @@ pub struct TransformError {
 pub struct Transforms {
     steps: Vec<Step>,
     keys: ConfigMap,
+    /// Whether keys and values carry their schemas when they are written.
+    typed: [bool; 2],
+    seen: Seen,
 }
 
 /// They are the same if they come from the same keys.
 impl PartialEq for Transforms {
     fn eq(&self, other: &Self) -> bool {
-        self.keys == other.keys
+        (&self.keys, self.typed) == (&other.keys, other.typed)
     }
 }
 
@@ -102,7 +111,11 @@ impl Transforms {
 
     /// The record as it goes into the log; none if it is dropped.
     pub fn apply(&self, record: Record<'_>) -> Result<Option<Draft>, TransformError> {
-        let mut draft = Draft::of(record);
+        let [(key_schema, key), (value_schema, value)] = [record.key, record.value].map(|part| {
+            let (schema, payload) = part.map(|whole| self.seen.split(whole)).unzip();
+            (schema.flatten(), payload)
+        });
+        let mut draft = Draft { key_schema, value_schema, ..Draft::of(Record { key, value, ..record }) };
         for step in &self.steps {
             if step.condition.as_ref().is_some_and(|condition| !condition.holds(&draft)) {
                 continue;
@@ -112,7 +125,25 @@ impl Transforms {
                 return Ok(None);
             }
         }
+        let Draft { key, value, key_schema, value_schema, .. } = &mut draft;
+        let [keys, values] = self.typed;
+        for (part, schema, typed) in [(key, key_schema, keys), (value, value_schema, values)] {
+            if let (Some(payload), Some(schema), true) = (&mut *part, schema.take(), typed) {
+                *payload = joined(&schema, payload);
+            }
+        }
         Ok(Some(draft))
+    }
+
+    /// Whether a step puts the default of a value's field in the place of NULL. Then values must come with their schema even
+    /// if they are written without it.
+    pub fn replaces_nulls(&self) -> bool {
+        self.steps.iter().any(|step| match &step.kind {
+            Kind::Replace(Part::Value, replace) => replace.nulls,
+            Kind::Mask(Part::Value, mask) => mask.nulls,
+            Kind::Unwrap(unwrap) => unwrap.replaces_nulls(),
+            _ => false,
+        })
     }
 }
 
@@ -132,10 +163,11 @@ impl Kind {
 }
 
 impl Part {
-    fn of(self, draft: &mut Draft) -> &mut Option<Vec<u8>> {
+    fn of(self, draft: &mut Draft) -> (&mut Option<Vec<u8>>, &mut Option<Text>) {
+        let Draft { key, value, key_schema, value_schema, .. } = draft;
         match self {
-            Self::Key => &mut draft.key,
-            Self::Value => &mut draft.value,
+            Self::Key => (key, key_schema),
+            Self::Value => (value, value_schema),
         }
     }
 }
@@ -157,6 +189,8 @@ impl Draft {
             key: key.map(<[u8]>::to_vec),
             value: value.map(<[u8]>::to_vec),
             headers: headers.collect(),
+            key_schema: None,
+            value_schema: None,
         }
     }
 }

@@ -5,12 +5,15 @@ use regex_lite::Regex;
 use super::fields::{Mask, Replace};
 use super::predicate::{Condition, Predicate};
 use super::route::{LogicalRoute, Route, replacement, whole};
+use super::schema::{Memo, Seen};
 use super::unwrap::{Addition, Deletes, Unwrap};
 use super::{Kind, Part, Step, Transforms};
 use crate::port::connect::ConfigMap;
 
 const CONNECT: &str = "org.apache.kafka.connect.transforms.";
 const PREDICATES: &str = "org.apache.kafka.connect.transforms.predicates.";
+/// Whether a null becomes its field's default.
+const NULLS: &str = "replace.null.with.default";
 const DEBEZIUM: &str = "io.debezium.transforms.";
 
 /// A key of a transform that cannot be served as written.
@@ -52,7 +55,9 @@ impl Transforms {
             .filter(|(key, _)| Self::reads(key))
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
-        if problems.is_empty() { Ok(Self { steps, keys }) } else { Err(problems) }
+        let is_true = |key: &str| config.get(key).is_some_and(|value| value.trim() == "true");
+        let typed = [is_true("key.converter.schemas.enable"), is_true("value.converter.schemas.enable")];
+        if problems.is_empty() { Ok(Self { steps, keys, typed, seen: Seen::default() }) } else { Err(problems) }
     }
 
     /// True for the keys that transforms are read from.
@@ -207,7 +212,13 @@ fn replace(keys: &mut Keys<'_>) -> Replace {
             None => keys.problem("renames", format!("{pair:?} is no pair old:new")),
         }
     }
-    Replace { exclude: keys.list("exclude"), include: keys.list("include"), renames }
+    Replace {
+        exclude: keys.list("exclude"),
+        include: keys.list("include"),
+        renames,
+        nulls: keys.boolean(NULLS, true),
+        schemas: Memo::default(),
+    }
 }
 
 fn mask(keys: &mut Keys<'_>) -> Mask {
@@ -215,7 +226,12 @@ fn mask(keys: &mut Keys<'_>) -> Mask {
     if fields.is_empty() {
         keys.problem("fields", "is missing: name the fields that are masked");
     }
-    Mask { fields, replacement: keys.optional("replacement").map(str::to_owned) }
+    Mask {
+        fields,
+        replacement: keys.optional("replacement").map(str::to_owned),
+        nulls: keys.boolean(NULLS, true),
+        schemas: Memo::default(),
+    }
 }
 
 fn logical_route(keys: &mut Keys<'_>) -> Option<LogicalRoute> {
@@ -226,7 +242,8 @@ fn logical_route(keys: &mut Keys<'_>) -> Option<LogicalRoute> {
         (None, None) => None,
         _ => keys.route("key.field.regex", "key.field.replacement"),
     };
-    Some(LogicalRoute { topic: topic?, key_field: unique.then(|| field.to_owned()), key_value })
+    let key_field = unique.then(|| field.to_owned());
+    Some(LogicalRoute { topic: topic?, key_field, key_value, schemas: Memo::default() })
 }
 
 fn unwrap(keys: &mut Keys<'_>) -> Unwrap {
@@ -247,6 +264,8 @@ fn unwrap(keys: &mut Keys<'_>) -> Unwrap {
         fields: additions(keys, "add.fields", "add.fields.prefix"),
         headers: additions(keys, "add.headers", "add.headers.prefix"),
         route_by: keys.optional("route.by.field").map(str::to_owned),
+        nulls: keys.boolean(NULLS, true),
+        schemas: Memo::default(),
     }
 }
 

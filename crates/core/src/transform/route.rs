@@ -4,6 +4,7 @@ use regex_lite::Regex;
 
 use super::Draft;
 use super::json::{member, members, object, string};
+use super::schema::{Changes, Field, Memo, Text, changed, fields};
 
 /// `RegexRouter`: the whole name must match.
 #[derive(Clone, Debug)]
@@ -28,6 +29,7 @@ pub(super) struct LogicalRoute {
     pub(super) key_field: Option<String>,
     /// What of the topic's name stands there; without it all of it.
     pub(super) key_value: Option<Route>,
+    pub(super) schemas: Memo<Text>,
 }
 
 impl LogicalRoute {
@@ -46,9 +48,49 @@ impl LogicalRoute {
             fields.push((field.clone(), &table));
             *key = object(fields);
         }
+        if let Some(schema) = &mut draft.key_schema {
+            *schema = self.of(schema, &routed, |schema| self.key_schema(schema, &routed))?;
+        }
+        if let Some(schema) = &mut draft.value_schema {
+            *schema = self.of(schema, &routed, |schema| value_schema(schema, &routed))?;
+        }
         draft.topic = routed;
         Ok(())
     }
+
+    /// What is made of a schema depends on the topic too.
+    fn of(
+        &self,
+        schema: &[u8],
+        topic: &str,
+        make: impl FnOnce(&[u8]) -> Option<Vec<u8>>,
+    ) -> Result<Text, &'static str> {
+        let both = [schema, b"\0", topic.as_bytes()].concat();
+        let changed = self.schemas.of(&both, |_| make(schema).map(Text::from))?;
+        Ok(Text::clone(&changed))
+    }
+
+    fn key_schema(&self, schema: &[u8], topic: &str) -> Option<Vec<u8>> {
+        let mut fields = fields(schema)?;
+        fields.extend(self.key_field.as_deref().map(|name| Field::text(name, false)));
+        let name = format!("{topic}.Key");
+        changed(schema, &Changes { fields: Some(&fields), name: Some(&name), ..Changes::default() })
+    }
+}
+
+/// An envelope and its rows are named by the topic; anything else keeps its schema.
+fn value_schema(schema: &[u8], topic: &str) -> Option<Vec<u8>> {
+    let mut fields = fields(schema)?;
+    let is_there = |name: &&str| fields.iter().any(|field| field.name == **name);
+    if !["before", "after", "source", "op"].iter().all(is_there) {
+        return Some(schema.to_vec());
+    }
+    let name = format!("{topic}.Value");
+    for field in fields.iter_mut().filter(|field| ["before", "after"].contains(&field.name.as_str())) {
+        field.text = changed(&field.text, &Changes { name: Some(&name), ..Changes::default() })?;
+    }
+    let name = format!("{topic}.Envelope");
+    changed(schema, &Changes { fields: Some(&fields), name: Some(&name), ..Changes::default() })
 }
 
 /// The replacement for a name that matches as a whole.

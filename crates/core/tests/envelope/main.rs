@@ -27,6 +27,7 @@ fn settings(prefix: &str, table: &str) -> EnvelopeSettings {
         tombstones_on_delete: true,
         key_schemas: false,
         schemas: false,
+        schemas_for_defaults: false,
         nulls: Nulls::REPLACED,
         modes: Modes::PLAN,
         columns: Columns::default(),
@@ -211,4 +212,25 @@ fn a_changed_relation_is_noticed() {
         assert!(encoder.write_key(&relation(name), &row, &mut key).unwrap());
         assert_eq!(String::from_utf8(key).unwrap(), format!("{{\"{name}\":1}}"));
     }
+}
+
+#[test]
+fn a_schema_comes_for_defaults_only_where_there_is_one() {
+    let mut settings = settings("cdc", "t");
+    settings.schemas_for_defaults = true;
+    let mut encoder = Encoder::new(settings);
+    let mut typed = |default: Option<&str>, nullable| {
+        let column = Column { default: default.map(Into::into), ..Column::new("a", ColumnType::Int4, nullable) };
+        let (schema, columns, identity) = ("public".to_owned(), vec![column], ReplicaIdentity::Default);
+        let relation = Arc::new(Relation { schema, name: "t".to_owned(), columns, key: Vec::new(), identity });
+        let row = Tuple::from_cells([Cell::Text(b"1")]);
+        let mut value = String::new();
+        let mut emit = |record: Record<'_>| value = Sent::of(&record).value.unwrap();
+        encoder.encode_snapshot_row(&relation, &row, SnapshotMarker::Last, Lsn(1), 0, &mut emit).unwrap();
+        assert!(serde_json::from_str::<serde_json::Value>(&value).unwrap().is_object());
+        value.starts_with("{\"schema\"")
+    };
+    assert_eq!([typed(Some("5"), true), typed(Some("5"), false), typed(None, true)], [true, false, false]);
+    assert!(typed(Some("5"), true), "again");
+    assert!(!typed(Some("no number"), true));
 }

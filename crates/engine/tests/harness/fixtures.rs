@@ -54,6 +54,7 @@ pub(crate) fn settings() -> CaptureSettings {
             tombstones_on_delete: true,
             key_schemas: false,
             schemas: false,
+            schemas_for_defaults: false,
             nulls: Nulls::KEPT,
             modes: Modes::PLAN,
             columns: Columns::default(),
