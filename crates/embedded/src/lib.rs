@@ -44,7 +44,7 @@ mod stack;
 mod state;
 mod watchdog;
 
-pub use artifacts::Cache;
+pub use artifacts::{Cache, JarFolders, jar_folders};
 pub use connect::{CONNECT_VERSION, ConnectOptions, ConnectWorker, Debezium, Environment};
 pub use error::{Error, MissingProgram, Result};
 pub use kafka::{KAFKA_VERSION, Kafka, KafkaOptions};

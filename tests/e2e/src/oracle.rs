@@ -67,8 +67,27 @@ impl<'a> Oracle<'a> {
         Ok(())
     }
 
-    /// Judges the table by all events added.
-    pub async fn judge(mut self, table: &str) -> Result<Verdict> {
+    /// Judges one of the tests' own tables by all events added.
+    pub async fn judge(self, table: &str) -> Result<Verdict> {
+        let columns = "(image->>'id')::bigint, image->>'name', (image->>'amount')::numeric, (image->>'at')::timestamptz, \
+                       (image->>'flag')::boolean, (image->>'doc')::jsonb, image->>'note'";
+        let rows = format!("SELECT id, name, amount, at, flag, doc, note FROM {table}");
+        self.compare(table, &rows, columns).await
+    }
+
+    /// Judges a table of any columns, whose events hold each value as PostgreSQL itself would read it; its key is `id`.
+    pub async fn judge_any(self, table: &str) -> Result<Verdict> {
+        let columns = format!("(jsonb_populate_record(NULL::{table}, image)).*");
+        self.compare(table, &format!("SELECT * FROM {table}"), &columns).await
+    }
+
+    async fn compare(mut self, table: &str, rows: &str, columns: &str) -> Result<Verdict> {
+        // The rows that the events lead to: the last event of each key since the last TRUNCATE.
+        let folded = format!(
+            "(SELECT {columns} FROM (SELECT DISTINCT ON (id) * FROM oracle WHERE op <> 't' \
+              AND ord > (SELECT coalesce(max(ord), -1) FROM oracle WHERE op = 't') ORDER BY id, ord DESC) last \
+              WHERE op <> 'd')"
+        );
         let lines = std::mem::take(&mut self.lines);
         let sink = self.db.copy_in::<_, Bytes>("COPY oracle FROM STDIN").await?;
         let mut sink = pin!(sink);
@@ -78,24 +97,16 @@ impl<'a> Oracle<'a> {
         sink.finish().await?;
         self.db.batch_execute("CREATE INDEX ON oracle (id, ord); ANALYZE oracle").await?;
         let number = async |sql: &str| -> Result<i64> { Ok(self.db.query_one(sql, &[]).await?.get(0)) };
-        let table_rows = format!("SELECT id, name, amount, at, flag, doc, note FROM {table}");
         Ok(Verdict {
             events: number("SELECT count(*) FROM oracle").await?,
             snapshot: number("SELECT count(*) FROM oracle WHERE op = 'r'").await?,
             rows: number(&format!("SELECT count(*) FROM {table}")).await?,
-            lost: number(&format!("SELECT count(*) FROM ({table_rows} EXCEPT ALL {FOLDED}) x")).await?,
-            surplus: number(&format!("SELECT count(*) FROM ({FOLDED} EXCEPT ALL {table_rows}) x")).await?,
+            lost: number(&format!("SELECT count(*) FROM ({rows} EXCEPT ALL {folded}) x")).await?,
+            surplus: number(&format!("SELECT count(*) FROM ({folded} EXCEPT ALL {rows}) x")).await?,
             doubled: number(DOUBLED).await?,
         })
     }
 }
-
-/// The rows that the events lead to: the last event of each key since the last TRUNCATE.
-const FOLDED: &str = "(SELECT (image->>'id')::bigint, image->>'name', (image->>'amount')::numeric, \
-    (image->>'at')::timestamptz, (image->>'flag')::boolean, (image->>'doc')::jsonb, image->>'note' \
-    FROM (SELECT DISTINCT ON (id) * FROM oracle WHERE op <> 't' \
-          AND ord > (SELECT coalesce(max(ord), -1) FROM oracle WHERE op = 't') ORDER BY id, ord DESC) last \
-    WHERE op <> 'd')";
 
 /// The same change twice; a row read by the snapshot after it was seen; a row created while it is there; an update that
 /// the row's snapshot holds already; a TRUNCATE twice.

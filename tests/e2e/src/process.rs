@@ -218,14 +218,17 @@ pub fn metric(page: &str, name: &str) -> Option<f64> {
     line.rsplit(' ').next()?.parse().ok()
 }
 
-/// The program as `cargo build --bins` leaves it: beside this one, or one folder up from a test.
+/// `datapipe-run` as `cargo build --bins` leaves it.
 pub fn program() -> Result<PathBuf> {
+    program_named("datapipe-run")
+}
+
+/// A program as `cargo build --bins` leaves it: beside this one, or one folder up from a test.
+pub fn program_named(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let folders = own.ancestors().skip(1).take(2);
-    let found = folders.map(|folder| folder.join("datapipe-run")).find(|path| Path::exists(path));
-    found.ok_or_else(|| {
-        "datapipe-run is not built: cargo build --bin datapipe-run (with --release for a release)".into()
-    })
+    let found = folders.map(|folder| folder.join(name)).find(|path| Path::exists(path));
+    found.ok_or_else(|| format!("{name} is not built: cargo build --bin {name} (with --release for a release)").into())
 }
 
 /// Ports that nobody listens on now.

@@ -51,11 +51,21 @@ impl Topic {
     pub async fn read(servers: &Servers, topic: &str) -> Result<Vec<Self>> {
         let mut reader =
             TopicReader::new(&clients::kafka(&servers.stack)?, ReaderSettings::new(topic, "datapipe-e2e"))?;
+        Self::of(&mut reader, |_| {}).await
+    }
+
+    /// Reads each partition of a reader's topic to its end, and hands each value on.
+    pub async fn of(reader: &mut TopicReader, mut each: impl FnMut(&[u8])) -> Result<Vec<Self>> {
         let mut found = Vec::new();
         for partition in 0..reader.identity().await?.partitions {
             let mut values = Vec::new();
-            let take = |record: ReadRecord<'_>| values.extend(record.value.map(|value| (record.offset, digest(value))));
-            let start = read(&mut reader, partition, take).await?;
+            let take = |record: ReadRecord<'_>| {
+                if let Some(value) = record.value {
+                    values.push((record.offset, digest(value)));
+                    each(value);
+                }
+            };
+            let start = read(reader, partition, take).await?;
             found.push(Self { partition, start, values });
         }
         Ok(found)

@@ -66,7 +66,7 @@ imageGCLowThresholdPercent: 99
 localStorageCapacityIsolation: false
 C
 until [ -S /run/containerd/containerd.sock ]; do sleep 0.1; done
-ctr -n k8s.io images ls -q 2>/dev/null | grep -q localhost/pause:1 || ctr -n k8s.io images import $IMAGES/pause.tar > $L/import.log 2>&1
+ctr -n k8s.io images import "$RUN/node.tar" > $L/import.log 2>&1
 $BIN/kubelet --config=/run/kubelet.yaml --kubeconfig=$P/kubelet.conf --hostname-override=node1 --node-ip=10.77.0.2 --cert-dir=/var/lib/kubelet/pki > $L/kubelet.log 2>&1 &
 cat > /run/kube-proxy.yaml <<C
 apiVersion: kubeproxy.config.k8s.io/v1alpha1

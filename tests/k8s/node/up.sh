@@ -1,8 +1,8 @@
 #!/bin/bash
-# Starts the one node of the test cluster in namespaces of its own, and waits until it is Ready. BIN, IMAGES and RUN are
-# the folders of its programs, of its images and of what it writes.
+# Starts the one node of the test cluster in namespaces of its own, and waits until it is Ready. BIN and RUN are the
+# folders of its programs and of what it writes; RUN holds the node's own images, too.
 set -euo pipefail
-HERE=$(cd "$(dirname "$0")" && pwd); export HERE BIN IMAGES RUN
+HERE=$(cd "$(dirname "$0")" && pwd); export HERE BIN RUN
 NODE=10.77.0.2 HOST=10.77.0.1
 mkdir -p "$RUN"/{pki,etcd,logs,containerd,kubelet,podlogs,cni}
 cd "$RUN/pki"

@@ -50,7 +50,7 @@ impl Debezium {
         }
     }
 
-    fn jars(self) -> JarSet {
+    pub(crate) fn jars(self) -> JarSet {
         match self {
             Self::V3_6 => JarSet::Debezium36,
             Self::V3_7 => JarSet::Debezium37,
