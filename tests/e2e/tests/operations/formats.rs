@@ -40,6 +40,7 @@ const SINKS: [(&str, &[(&str, &str)]); 5] = [
             ("format.output.envelope", "true"),
             ALL_FIELDS,
             ("header.converter", STRING),
+            ("key.converter.schemas.enable", "true"),
             ("value.converter.schemas.enable", "true"),
         ],
     ),
@@ -72,7 +73,8 @@ const SINKS: [(&str, &[(&str, &str)]); 5] = [
             ("file.compression.type", "snappy"),
             ("format.output.type", "parquet"),
             ("format.output.envelope", "true"),
-            ("format.output.fields", "value,offset,timestamp"),
+            ("format.output.fields", "key,value,offset,timestamp"),
+            ("key.converter.schemas.enable", "true"),
             ("value.converter.schemas.enable", "true"),
         ],
     ),
@@ -101,6 +103,15 @@ for name in glob.glob(files):
 print(json.dumps({"duckdb": found, "arrow": arrow, "objects": len(glob.glob(files)), "groups": groups, "types": sorted(types)}))
 "#;
 
+/// Events whose key is its row's, and the key's type.
+const KEYS: &str = r#"
+import duckdb, json, sys
+found = duckdb.sql("""
+    SELECT count(*) FILTER (key.id = coalesce(value.after.id, value.before.id)), any_value(typeof(key))
+    FROM read_parquet(?, union_by_name = true)""", params=[sys.argv[1]]).fetchall()[0]
+print(json.dumps(found))
+"#;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_form_of_objects_is_proven() {
     let python = clients::python();
@@ -114,6 +125,7 @@ async fn every_form_of_objects_is_proven() {
         &stage,
         &names(TABLE).source_connector,
         &[
+            ("key.converter.schemas.enable", "true"),
             ("value.converter.schemas.enable", "true"),
             ("decimal.handling.mode", "precise"),
             ("time.precision.mode", "adaptive"),
@@ -137,7 +149,7 @@ async fn every_form_of_objects_is_proven() {
     }
     let rows = stage.number("SELECT count(*) FROM users").await;
     let bucket = stage.servers.stack.s3().bucket_path(BUCKET);
-    let read = readers(&python, &bucket.join("parquet/*.parquet"));
+    let read = readers(&python, QUERY, &bucket.join("parquet/*.parquet"));
     println!("{read}");
     let events = 2000 + stage_changes(2000) + 2;
     assert_eq!((&read["duckdb"][0], &read["arrow"]), (&events.into(), &events.into()));
@@ -149,6 +161,9 @@ async fn every_form_of_objects_is_proven() {
     assert_eq!(read["duckdb"][7], serde_json::json!(["DATE TIMESTAMP TIME"]));
     assert_eq!(read["duckdb"][8], 2000 + 2000 / 3 + 2, "all images but those of deletes");
     assert_eq!(read["types"].as_array().unwrap().len(), 2, "one type per schema");
+    let keys = readers(&python, KEYS, &bucket.join("fields/*.parquet"));
+    println!("{keys}");
+    assert_eq!(keys, serde_json::json!([events, "STRUCT(id BIGINT)"]));
     worker.stop().await.unwrap();
     stage.end().await;
 }
@@ -214,8 +229,8 @@ async fn prove(stage: &Stage, name: &str, sink: &SinkConfig, source: &SourceConf
     assert!(report.proven() && report.objects >= 4, "{name}: {report}");
 }
 
-fn readers(python: &Path, files: &Path) -> Value {
-    let output = Command::new(python).arg("-c").arg(QUERY).arg(files).output().unwrap();
+fn readers(python: &Path, query: &str, files: &Path) -> Value {
+    let output = Command::new(python).arg("-c").arg(query).arg(files).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod faults;
+mod forms;
 mod modes;
 mod rows;
 mod schema;
