@@ -14,7 +14,8 @@ const TYPES: &str = "
     CREATE DOMAIN d_numv AS numeric; CREATE DOMAIN d_d AS d_int; CREATE DOMAIN d_tstz3 AS timestamptz(3);
     CREATE DOMAIN d_bit AS bit(1); CREATE DOMAIN d_bit3 AS bit(3); CREATE DOMAIN d_char5 AS char(5);
     CREATE DOMAIN d_uuid AS uuid; CREATE DOMAIN d_jsonb AS jsonb; CREATE DOMAIN d_bytea AS bytea;
-    CREATE DOMAIN d_date AS date; CREATE DOMAIN d_ints AS int[];";
+    CREATE DOMAIN d_date AS date; CREATE DOMAIN d_ints AS int[];
+    CREATE TYPE comp AS (a int, b text); CREATE TYPE myrange AS RANGE (subtype = int4);";
 
 /// A type with its values.
 #[derive(Clone, Debug, Deserialize)]

@@ -1,5 +1,5 @@
 //! `record`: what the real Debezium writes for every kind of change, and for every type under every mode of its values, and
-//! what its and Kafka Connect's transforms make of records, into `crates/core/tests/{envelope,modes,transforms,schemas,signals}.json`.
+//! what its and Kafka Connect's transforms make of records, into `crates/core/tests/{values,envelope,modes,transforms,schemas,signals}.json`.
 //! Run it again when a new version is out, and read the difference. `record envelope` and its like make one of them.
 
 mod catalog;
@@ -10,6 +10,7 @@ mod schemas;
 mod shared;
 mod signals;
 mod transforms;
+mod values;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,10 @@ async fn record() -> Result<()> {
     let reference = reference::Reference::start(folder.path(), Debezium::V3_7, progress).await?;
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let wanted = |what: &str| asked.is_empty() || asked.iter().any(|asked| asked == what);
+    // First, because the others take the types from it.
+    if wanted("values") {
+        write("values.json", &values::record(&reference).await?)?;
+    }
     if wanted("envelope") {
         write("envelope.json", &envelope::record(&reference).await?)?;
     }

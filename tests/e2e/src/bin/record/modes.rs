@@ -30,12 +30,14 @@ pub(crate) const KEYS: [&str; 5] = [
 
 /// A type that is recorded, and the tables that are for it: `v{n}` for its values, `n{n}` where it is NOT NULL, `u{n}` for
 /// a value that is TOASTed.
-struct Column {
-    recorded: Recorded,
-    kind: ColumnType,
-    number: usize,
+pub(crate) struct Column {
+    pub(crate) recorded: Recorded,
+    /// None if no record holds it.
+    pub(crate) kind: Option<ColumnType>,
+    /// The end of its tables' names.
+    pub(crate) number: String,
     /// Its mode's place in [`KEYS`].
-    mode: usize,
+    pub(crate) mode: usize,
 }
 
 /// The place in [`KEYS`] of the mode that concerns a type, if one does.
@@ -57,8 +59,8 @@ fn mode_of(kind: &ColumnType) -> Option<usize> {
 
 impl Column {
     /// The tables' definitions.
-    fn tables(&self) -> String {
-        let (number, sql) = (self.number, &self.recorded.sql);
+    pub(crate) fn tables(&self) -> String {
+        let (number, sql) = (&self.number, &self.recorded.sql);
         format!(
             "CREATE TABLE v{number} (id int PRIMARY KEY, v {sql});
              CREATE TABLE n{number} (id int PRIMARY KEY, v {sql} NOT NULL);
@@ -69,8 +71,8 @@ impl Column {
     }
 
     /// The changes that are recorded.
-    fn changes(&self) -> String {
-        let (number, sql) = (self.number, &self.recorded.sql);
+    pub(crate) fn changes(&self) -> String {
+        let (number, sql) = (&self.number, &self.recorded.sql);
         let mut out = String::new();
         for (at, (text, _)) in self.recorded.cases.iter().enumerate() {
             let _ = writeln!(out, "INSERT INTO v{number} VALUES ({at}, {});", quoted(text));
@@ -85,7 +87,7 @@ impl Column {
 
     /// A value that does not fit into a page, if the type has such.
     fn large(&self) -> Option<String> {
-        Some(match &self.kind {
+        Some(match self.kind.as_ref()? {
             ColumnType::Bytea => "decode(repeat('ab', 9000), 'hex')".to_owned(),
             ColumnType::Hstore => "hstore('k', repeat('x', 9000))".to_owned(),
             ColumnType::Numeric(None) if self.recorded.sql == "numeric" => {
@@ -110,7 +112,7 @@ fn columns() -> Result<Vec<Column>> {
     for (number, recorded) in types()?.into_iter().enumerate() {
         let Ok(kind) = resolve(&recorded.pg) else { continue };
         if let Some(mode) = mode_of(&kind).filter(|_| !recorded.cases.is_empty()) {
-            columns.push(Column { recorded, kind, number, mode });
+            columns.push(Column { recorded, kind: Some(kind), number: number.to_string(), mode });
         }
     }
     Ok(columns)
@@ -119,7 +121,8 @@ fn columns() -> Result<Vec<Column>> {
 /// Records all sets in one run, and returns the file.
 pub(crate) async fn record(reference: &Reference) -> Result<String> {
     let columns = columns()?;
-    reference.db.batch_execute(&definitions(&types()?)).await?;
+    // Beside the other recordings the definitions are there already.
+    let _ = reference.db.batch_execute(&definitions(&types()?)).await;
     for column in &columns {
         reference.db.batch_execute(&column.tables()).await?;
     }
@@ -159,14 +162,18 @@ pub(crate) async fn record(reference: &Reference) -> Result<String> {
 
 /// The JSON texts of column `v`, by table and id; of inserts, of deletes, and of updates.
 #[derive(Default)]
-struct Values {
-    inserted: BTreeMap<(String, usize), String>,
-    deleted: BTreeMap<String, String>,
-    updated: BTreeMap<String, String>,
+pub(crate) struct Values {
+    pub(crate) inserted: BTreeMap<(String, usize), String>,
+    /// Rows of a snapshot.
+    pub(crate) read: BTreeMap<(String, usize), String>,
+    pub(crate) deleted: BTreeMap<String, String>,
+    pub(crate) updated: BTreeMap<String, String>,
+    /// The rows that came, with the column or without: table, id, and operation.
+    pub(crate) seen: BTreeSet<(String, usize, String)>,
 }
 
 impl Values {
-    fn of(records: &[Kept]) -> Self {
+    pub(crate) fn of(records: &[Kept]) -> Self {
         let mut values = Self::default();
         for record in records.iter().filter_map(|record| record.value.as_ref()) {
             let Ok(parsed) = serde_json::from_str::<Value>(record) else { continue };
@@ -174,8 +181,10 @@ impl Values {
             let op = parsed["op"].as_str().unwrap_or_default();
             let image = if op == "d" { "before" } else { "after" };
             let id = parsed[image]["id"].as_u64().and_then(|id| usize::try_from(id).ok()).unwrap_or_default();
+            values.seen.insert((table.clone(), id, op.to_owned()));
             let Some(raw) = raw_value(record, image) else { continue };
             match op {
+                "r" => drop(values.read.insert((table, id), raw)),
                 "c" => drop(values.inserted.insert((table, id), raw)),
                 "d" => drop(values.deleted.insert(table, raw)),
                 _ => drop(values.updated.insert(table, raw)),
@@ -214,7 +223,7 @@ fn file(reference: &Reference, columns: &[Column], sets: &[([&str; 5], Values)])
         let modes: BTreeMap<_, _> = KEYS.into_iter().zip(modes).collect();
         let _ = writeln!(out, "{}{{\"modes\":{},\"types\":[", if at > 0 { ",\n" } else { "" }, json!(modes));
         for (at, column) in columns.enumerate() {
-            let number = column.number;
+            let number = &column.number;
             let cases: Vec<_> =
                 (0..column.recorded.cases.len()).map(|id| values.inserted.get(&(format!("v{number}"), id))).collect();
             let line = json!({
