@@ -53,6 +53,7 @@ fn main() {
         key_schemas: false,
         schemas: false,
         schemas_for_defaults: false,
+        formless_null: false,
         nulls: Nulls::KEPT,
         modes: Modes::PLAN,
         columns: Columns::default(),

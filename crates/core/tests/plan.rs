@@ -398,3 +398,30 @@ fn schemas_and_nulls_are_read_and_written() {
     let planned = SourceConfig::from_map(&planned_map(Role::Source)).unwrap();
     assert_eq!(planned.nulls, Nulls { default_in_keys: true, default_in_values: false });
 }
+
+#[test]
+fn keys_that_nobody_knows_are_passed_over_where_that_is_asked_for() {
+    let unknown = [("vendor.audit", "on"), ("x", "1")];
+    let refused = SourceConfig::from_map(&with(planned_map(Role::Source), &unknown)).unwrap_err();
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    let lenient = ("datapipe.unknown.keys", "ignore");
+    for (role, read) in [
+        (Role::Source, (|map| SourceConfig::from_map(map).map(|config| config.unknown)) as fn(&ConfigMap) -> _),
+        (Role::Sink, |map| SinkConfig::from_map(map).map(|config| config.unknown)),
+    ] {
+        let map = with(with(planned_map(role), &unknown), &[lenient]);
+        assert_eq!(read(&map).unwrap(), ["vendor.audit", "x"]);
+    }
+    // What would change the records, or was meant to, is refused all the same.
+    let known = [
+        ("snapshot.select.statement.overrides", "public.users"),
+        ("column.mask.wiht.5.chars", "public.users.email"),
+        ("datapipe.unknown", "1"),
+        ("transforms.x.type", "y"),
+        ("decimal.handling.mod", "string"),
+    ];
+    let map = with(with(planned_map(Role::Source), &known), &[lenient]);
+    let refused = SourceConfig::from_map(&map).unwrap_err();
+    assert_eq!(refused.len(), known.len() - 1, "a transform that is not in `transforms` is none: {refused:?}");
+    assert!(SourceConfig::from_map(&with(planned_map(Role::Source), &[("datapipe.unknown.keys", "warn")])).is_err());
+}

@@ -83,6 +83,7 @@ fn record(set: &Set, table: &str, mut columns: Vec<Column>, row: &Tuple, deleted
         key_schemas: true,
         schemas: true,
         schemas_for_defaults: false,
+        formless_null: false,
         nulls: Nulls::REPLACED,
         modes: modes(set),
         columns: Columns::all(),

@@ -21,6 +21,7 @@ fn settings(case: &Value) -> EnvelopeSettings {
         nulls: Nulls::KEPT,
         schemas: case["rows"][0]["value"].as_str().unwrap().starts_with("{\"schema\""),
         schemas_for_defaults: false,
+        formless_null: false,
         modes: Modes::DEBEZIUM,
         columns: Columns::default(),
         transaction_topic: None,

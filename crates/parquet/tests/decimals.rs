@@ -44,6 +44,7 @@ fn numbers_have_the_digits_of_their_column() {
         key_schemas: false,
         schemas: true,
         schemas_for_defaults: false,
+        formless_null: false,
         nulls: Nulls::KEPT,
         modes: Modes::DEBEZIUM,
         columns: Columns::all(),

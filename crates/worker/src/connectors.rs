@@ -21,6 +21,15 @@ impl Connector {
         }
     }
 
+    /// Keys that nobody knows, and that are passed over.
+    pub(crate) fn unknown(&self) -> &[String] {
+        match self {
+            Self::Source(config) => &config.unknown,
+            Self::Sink(config) => &config.unknown,
+            Self::Unusable(_) => &[],
+        }
+    }
+
     /// Keys that were given and change nothing here.
     pub(crate) fn ignored(&self) -> &[String] {
         match self {

@@ -48,6 +48,10 @@ impl Fleet {
         let (connector, number) = (&key.0, key.1);
         let restarts = run.restarts;
         tracing::info!(%connector, task = number, restarts, ?ignored, "starting; ignored keys change nothing here");
+        let unknown = run.connector.unknown();
+        if !unknown.is_empty() {
+            tracing::warn!(%connector, task = number, ?unknown, "keys that are not known are passed over");
+        }
         lock(&self.shown.tasks).insert(key.clone(), Arc::clone(&task));
         lock(&self.shown.runs).insert(key.clone(), restarts);
         let stop = CancellationToken::new();

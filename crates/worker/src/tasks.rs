@@ -193,6 +193,7 @@ pub fn capture_settings(config: &SourceConfig, offsets_topic: &str) -> CaptureSe
             schemas_for_defaults: config.transforms.replaces_nulls(),
             nulls: config.nulls,
             modes: config.modes,
+            formless_null: config.formless_null,
             columns: config.columns.clone(),
             transaction_topic: config.transaction_topic.clone(),
         },

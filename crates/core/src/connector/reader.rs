@@ -8,6 +8,15 @@ use super::keys::{Plugin, Served};
 use super::{ConfigProblem, ConfigSecret, nearest};
 use crate::port::connect::ConfigMap;
 
+/// Keys that were given and change nothing.
+#[derive(Debug)]
+pub(super) struct Unread {
+    /// Known to have no effect here.
+    pub(super) ignored: Vec<String>,
+    /// Known to nobody.
+    pub(super) unknown: Vec<String>,
+}
+
 pub(super) struct Reader<'a> {
     map: &'a ConfigMap,
     plugin: &'static Plugin,
@@ -139,15 +148,25 @@ impl<'a> Reader<'a> {
         self.map.get(key).map(|value| value.trim())
     }
 
+    /// Whether a key is one that may be passed over under `datapipe.unknown.keys=ignore`: known to nobody, of no family that
+    /// decides what is written, and no typing error of a served key.
+    fn is_foreign(&self, key: &str) -> bool {
+        const FAMILIES: [&str; 5] = ["datapipe.", "transforms.", "predicates.", "column.", "signal."];
+        self.plugin.key(key).is_none()
+            && !FAMILIES.iter().any(|family| key.starts_with(family))
+            && nearest(self.plugin, key).is_none()
+    }
+
     /// Checks the keys whose value matters to nobody but must be one that is served, and accounts for every key that
     /// was given: known to have no effect, or a problem. `dynamic` are keys that were read under computed names.
-    pub(super) fn finish(mut self, dynamic: &BTreeSet<String>) -> Result<Vec<String>, Vec<ConfigProblem>> {
+    pub(super) fn finish(mut self, dynamic: &BTreeSet<String>) -> Result<Unread, Vec<ConfigProblem>> {
+        let passes_over = self.choice("datapipe.unknown.keys") == "ignore";
         for declared in self.plugin.keys() {
             if matches!(declared.served, Served::Only(_)) && !self.asked.contains(declared.name) {
                 self.choice(declared.name);
             }
         }
-        let mut ignored = Vec::new();
+        let (mut ignored, mut unknown) = (Vec::new(), Vec::new());
         for (key, value) in self.map {
             if self.asked.contains(key.as_str()) || dynamic.contains(key) {
                 continue;
@@ -158,6 +177,8 @@ impl<'a> Reader<'a> {
             });
             if says_nothing || self.plugin.ignores(key) {
                 ignored.push(key.clone());
+            } else if passes_over && self.is_foreign(key) {
+                unknown.push(key.clone());
             } else {
                 let why = "is not served by the native worker, and may change what is written";
                 let fix = match nearest(self.plugin, key) {
@@ -167,7 +188,7 @@ impl<'a> Reader<'a> {
                 self.problems.push(ConfigProblem::new(key, why, fix));
             }
         }
-        if self.problems.is_empty() { Ok(ignored) } else { Err(self.problems) }
+        if self.problems.is_empty() { Ok(Unread { ignored, unknown }) } else { Err(self.problems) }
     }
 }
 

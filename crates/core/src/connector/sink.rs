@@ -3,7 +3,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::keys::S3_SINK;
-use super::reader::Reader;
+use super::reader::{Reader, Unread};
 use super::sink_output::{layout, output, write_output};
 use super::{ConfigProblem, ConfigSecret};
 use crate::assignment::Assignment;
@@ -54,6 +54,8 @@ pub struct SinkConfig {
     pub dead_letter_context: bool,
     /// Keys that were given and change nothing here.
     pub ignored: Vec<String>,
+    /// Keys that nobody knows, passed over under `datapipe.unknown.keys=ignore`.
+    pub unknown: Vec<String>,
 }
 
 impl SinkConfig {
@@ -100,9 +102,10 @@ impl SinkConfig {
             dead_letter_topic: dead_letter_topic(&mut reader),
             dead_letter_context: reader.boolean("errors.deadletterqueue.context.headers.enable", false),
             ignored: Vec::new(),
+            unknown: Vec::new(),
         };
-        let ignored = reader.finish(&dynamic)?;
-        Ok(Self { ignored, ..config })
+        let Unread { ignored, unknown } = reader.finish(&dynamic)?;
+        Ok(Self { ignored, unknown, ..config })
     }
 
     /// The configuration as Kafka Connect takes it.

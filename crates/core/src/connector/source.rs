@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::keys::POSTGRES_SOURCE;
-use super::reader::Reader;
+use super::reader::{Reader, Unread};
 use super::signals::SignalConfig;
 use super::tables::table;
 use super::{ConfigProblem, ConfigSecret};
@@ -22,6 +22,8 @@ const SCHEMAS: &str = "value.converter.schemas.enable";
 /// Whether a column's default stands in the place of NULL.
 const KEY_NULLS: &str = "key.converter.replace.null.with.default";
 const NULLS: &str = "value.converter.replace.null.with.default";
+/// What becomes of a value that its mode has no form for.
+const FORMLESS: &str = "datapipe.values.without.form";
 /// Whether rows without a key are read.
 const KEYLESS: &str = "datapipe.snapshot.without.key";
 
@@ -90,8 +92,12 @@ pub struct SourceConfig {
     pub schemas: bool,
     /// `key.converter.replace.null.with.default` and `value.converter.replace.null.with.default`
     pub nulls: Nulls,
+    /// `datapipe.values.without.form=null`: a value that its mode has no form for is NULL.
+    pub formless_null: bool,
     /// Keys that were given and change nothing here.
     pub ignored: Vec<String>,
+    /// Keys that nobody knows, passed over under `datapipe.unknown.keys=ignore`.
+    pub unknown: Vec<String>,
 }
 
 impl SourceConfig {
@@ -143,12 +149,14 @@ impl SourceConfig {
                 default_in_keys: reader.boolean(KEY_NULLS, true),
                 default_in_values: reader.boolean(NULLS, true),
             },
+            formless_null: reader.choice(FORMLESS) == "null",
             ignored: Vec::new(),
+            unknown: Vec::new(),
         };
         let reads = |key: &&String| Transforms::reads(key) || Columns::reads(key) || SignalConfig::reads(key);
         let own = map.keys().filter(reads).cloned().collect();
-        let ignored = reader.finish(&own)?;
-        Ok(Self { ignored, ..config })
+        let Unread { ignored, unknown } = reader.finish(&own)?;
+        Ok(Self { ignored, unknown, ..config })
     }
 
     /// The configuration as Kafka Connect takes it. It runs the same under Debezium: `lsn.flush.mode=connector`
@@ -204,6 +212,7 @@ impl SourceConfig {
             ("datapipe.errors.deadletterqueue.topic.name", self.dead_letter_topic.clone()),
             ("heartbeat.action.query", self.heartbeat_query.clone()),
         ];
+        map.extend(self.formless_null.then(|| (FORMLESS.to_owned(), "null".to_owned())));
         map.extend(self.keyless_snapshot.then(|| (KEYLESS.to_owned(), "true".to_owned())));
         map.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
         map

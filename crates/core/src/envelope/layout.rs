@@ -1,9 +1,9 @@
 //! What is prepared once per relation, and the row images written by it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::columns::{Columns, Mask, Shape};
-use super::{Nulls, RowError};
+use super::{Lost, Nulls, RowError};
 use crate::change::{Cell, Column, Relation, Tuple};
 use crate::value::json::write_string;
 use crate::value::{Modes, ValueError, write_default, write_fallback, write_unchanged, write_value};
@@ -14,12 +14,30 @@ pub(super) struct Form {
     pub(super) modes: Modes,
     pub(super) columns: Columns,
     pub(super) nulls: Nulls,
+    /// Where values are counted that have no form and are NULL for it; none if such a value is an error.
+    pub(super) losses: Option<Losses>,
+}
+
+/// Counted between two looks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Losses(Arc<Mutex<Option<Lost>>>);
+
+impl Losses {
+    pub(super) fn take(&self) -> Option<Lost> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn add(&self, error: RowError) {
+        let mut lost = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.get_or_insert(Lost { values: 0, first: error }).values += 1;
+    }
 }
 
 /// A relation's names, escaped once, and what is the same in all of its rows.
 pub(super) struct Layout {
     pub(super) relation: Arc<Relation>,
     modes: Modes,
+    losses: Option<Losses>,
     /// Per column.
     cells: Vec<CellForm>,
     /// The places of the columns that make the key.
@@ -104,6 +122,7 @@ impl Layout {
             key: form.columns.message_key(relation),
             relation: Arc::clone(relation),
             modes: form.modes,
+            losses: form.losses.clone(),
             table,
         }
     }
@@ -169,7 +188,12 @@ impl Layout {
                 continue;
             }
             let from = out.len();
-            self.write_cell(column, cell, || old_cell, out)?;
+            if let Err(error) = self.write_cell(column, cell, || old_cell, out) {
+                self.lose(column, error)?;
+                out.truncate(from);
+                out.extend_from_slice(&absent[1]);
+                continue;
+            }
             if let Some(mask) = mask {
                 mask.apply(from, out);
             }
@@ -205,6 +229,19 @@ impl Layout {
             }
         };
         write_value(kind, self.modes, text, out).map_err(|why| self.error(column, why))
+    }
+
+    /// Takes a value without a form for NULL, if it may be.
+    #[cold]
+    fn lose(&self, column: usize, error: RowError) -> Result<(), RowError> {
+        let formless = matches!(error.why, ValueError::Mode(_) | ValueError::Dimensions);
+        match &self.losses {
+            Some(losses) if formless && self.relation.columns[column].nullable => {
+                losses.add(error);
+                Ok(())
+            }
+            _ => Err(error),
+        }
     }
 
     fn check_width(&self, row: &Tuple) -> Result<(), RowError> {

@@ -31,9 +31,9 @@ pub use columns::Columns;
 pub(crate) use columns::Patterns;
 pub use headers::Context;
 use headers::{Headers, KeyChange};
-use layout::{Form, Image, Layout};
+use layout::{Form, Image, Layout, Losses};
 use schema::Wrapper;
-pub use settings::{EnvelopeSettings, Nulls, RowError, SnapshotMarker, TransactionInfo};
+pub use settings::{EnvelopeSettings, Lost, Nulls, RowError, SnapshotMarker, TransactionInfo};
 use source::Source;
 use transaction::Transactions;
 
@@ -46,7 +46,7 @@ pub struct RowWriter {
 impl RowWriter {
     /// A writer of values in these forms.
     pub const fn new(modes: Modes) -> Self {
-        Self { form: Form { modes, columns: Columns::all(), nulls: Nulls::KEPT }, layout: None }
+        Self { form: Form { modes, columns: Columns::all(), nulls: Nulls::KEPT, losses: None }, layout: None }
     }
 
     /// Appends a row; what was appended is of no use after an error.
@@ -87,7 +87,12 @@ impl Encoder {
             source: Source::new(&settings),
             wrapper: Wrapper::new(&settings),
             transactions: Transactions::new(&settings),
-            form: Form { modes: settings.modes, columns: settings.columns, nulls: settings.nulls },
+            form: Form {
+                modes: settings.modes,
+                columns: settings.columns,
+                nulls: settings.nulls,
+                losses: settings.formless_null.then(Losses::default),
+            },
             topic: settings.data_topic,
             tombstones: settings.tombstones_on_delete,
             context: None,
@@ -107,6 +112,11 @@ impl Encoder {
     /// stands there, and no transaction.
     pub fn snapshot_taken(&mut self, time_us: i64, xid: Option<u32>) {
         self.source.snapshot_taken(time_us, xid);
+    }
+
+    /// What was written as NULL since the last call because it has no form.
+    pub fn take_lost(&mut self) -> Option<Lost> {
+        self.form.losses.as_ref().and_then(Losses::take)
     }
 
     /// Writes the message key; false if the relation has none.

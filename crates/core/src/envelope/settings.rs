@@ -29,6 +29,8 @@ pub struct EnvelopeSettings {
     pub nulls: Nulls,
     /// The forms of values.
     pub modes: Modes,
+    /// A value that its mode has no form for, and an array of two dimensions, is NULL if its column may be.
+    pub formless_null: bool,
     /// Which columns records hold, and how.
     pub columns: Columns,
     /// The topic of transactions' begins and ends (`provide.transaction.metadata`); none if nothing is told of them.
@@ -85,6 +87,15 @@ pub enum SnapshotMarker {
         /// The end of the last complete transaction; [`Lsn::ZERO`] before the first.
         last_commit: Lsn,
     },
+}
+
+/// Values that were written as NULL because they have no form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// How many there were.
+    pub values: u64,
+    /// What was wrong with the first one.
+    pub first: RowError,
 }
 
 /// A row that has no form in the log.

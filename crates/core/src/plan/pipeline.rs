@@ -333,7 +333,9 @@ fn source_config(place: &Place<'_>, names: &Names, table: &Table, source: &Sourc
         schemas: false,
         // NULL stays null in values. A planned key has no nullable column.
         nulls: Nulls { default_in_values: false, ..Nulls::REPLACED },
+        formless_null: false,
         ignored: Vec::new(),
+        unknown: Vec::new(),
     };
     config.to_map()
 }
@@ -360,6 +362,7 @@ fn sink_config(place: &Place<'_>, names: &Names, sink: &Sink) -> ConfigMap {
         dead_letter_topic: Some(names.dead_letter_topic.clone()),
         dead_letter_context: true,
         ignored: Vec::new(),
+        unknown: Vec::new(),
     };
     config.to_map()
 }

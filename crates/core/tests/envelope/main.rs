@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use datapipe_core::change::{Action, Cell, Change, Column, OldRow, Relation, ReplicaIdentity, Tuple};
 use datapipe_core::connector::DEBEZIUM_VERSION;
-use datapipe_core::envelope::{Columns, Context, Encoder, EnvelopeSettings, Nulls, SnapshotMarker, TransactionInfo};
+use datapipe_core::envelope::{
+    Columns, Context, Encoder, EnvelopeSettings, Nulls, RowError, SnapshotMarker, TransactionInfo,
+};
 use datapipe_core::lsn::Lsn;
 use datapipe_core::port::log::Record;
 use datapipe_core::value::{ColumnType, Modes, ValueError};
@@ -28,6 +30,7 @@ fn settings(prefix: &str, table: &str) -> EnvelopeSettings {
         key_schemas: false,
         schemas: false,
         schemas_for_defaults: false,
+        formless_null: false,
         nulls: Nulls::REPLACED,
         modes: Modes::PLAN,
         columns: Columns::default(),
@@ -233,4 +236,46 @@ fn a_schema_comes_for_defaults_only_where_there_is_one() {
     assert_eq!([typed(Some("5"), true), typed(Some("5"), false), typed(None, true)], [true, false, false]);
     assert!(typed(Some("5"), true), "again");
     assert!(!typed(Some("no number"), true));
+}
+
+#[test]
+fn a_value_without_a_form_is_null_where_that_is_asked_for() {
+    let precise = ColumnType::Numeric(None);
+    let table = |nullable| {
+        let number = Column { default: Some("7".into()), ..Column::new("n", precise.clone(), nullable) };
+        let list = Column::new("a", ColumnType::Array(Box::new(ColumnType::Int4)), true);
+        let date = Column::new("d", ColumnType::Date, true);
+        Arc::new(Relation {
+            schema: "public".to_owned(),
+            name: "t".to_owned(),
+            columns: vec![number, list, date],
+            key: Vec::new(),
+            identity: ReplicaIdentity::Default,
+        })
+    };
+    let settings = |formless_null| {
+        let modes = Modes::DEBEZIUM;
+        EnvelopeSettings { formless_null, modes, ..settings("cdc", "t") }
+    };
+    let row = |number: &'static str, list: &'static str, date: &'static str| {
+        Tuple::from_cells([number, list, date].map(|text| Cell::Text(text.as_bytes())))
+    };
+    let mut encoder = Encoder::new(settings(true));
+    let after = |encoder: &mut Encoder, relation: &Arc<Relation>, row: &Tuple| {
+        let mut value = serde_json::Value::Null;
+        let mut emit = |record: Record<'_>| value = serde_json::from_slice(record.value.unwrap()).unwrap();
+        encoder.encode_snapshot_row(relation, row, SnapshotMarker::Last, Lsn(1), 0, &mut emit)?;
+        Ok(value["after"].to_string())
+    };
+    let formless = row("NaN", "{{1},{2}}", "2024-02-29");
+    assert_eq!(after(&mut encoder, &table(true), &formless).unwrap(), r#"{"a":null,"d":19782,"n":null}"#);
+    let lost = encoder.take_lost().unwrap();
+    assert_eq!((lost.values, lost.first.column.as_str(), encoder.take_lost()), (2, "n", None));
+    let error: RowError = after(&mut encoder, &table(false), &formless).unwrap_err();
+    assert_eq!(error.column, "n", "it must not be NULL");
+    let error = after(&mut encoder, &table(true), &row("1", "{}", "tomorrow")).unwrap_err();
+    assert_eq!(error.column, "d", "what is no value at all is no loss of a form");
+    assert_eq!(encoder.take_lost(), None);
+    let error = after(&mut Encoder::new(settings(false)), &table(true), &formless).unwrap_err();
+    assert_eq!(error.column, "n");
 }

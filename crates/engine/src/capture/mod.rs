@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use datapipe_core::change::{Action, Change, OldRow};
-use datapipe_core::envelope::{Encoder, EnvelopeSettings};
+use datapipe_core::envelope::{Encoder, EnvelopeSettings, Lost};
 use datapipe_core::key;
 use datapipe_core::lsn::Position;
 use datapipe_core::port::clock::Clock;
@@ -229,6 +229,9 @@ impl Capture<'_> {
     async fn commit(&mut self, progress: &Progress) -> Result<(), PortError> {
         self.writer.store(progress).await?;
         self.source.confirm(progress.confirmable);
+        if let Some(Lost { values, first }) = self.encoder.take_lost() {
+            tracing::warn!(table = self.table, values, %first, "values without a form are written as NULL");
+        }
         Ok(())
     }
 

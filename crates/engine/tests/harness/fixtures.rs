@@ -55,6 +55,7 @@ pub(crate) fn settings() -> CaptureSettings {
             key_schemas: false,
             schemas: false,
             schemas_for_defaults: false,
+            formless_null: false,
             nulls: Nulls::KEPT,
             modes: Modes::PLAN,
             columns: Columns::default(),

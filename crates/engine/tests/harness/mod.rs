@@ -100,6 +100,7 @@ impl Subject for Engine {
                 key_schemas: false,
                 schemas: false,
                 schemas_for_defaults: false,
+                formless_null: false,
                 nulls: Nulls::KEPT,
                 modes: Modes::PLAN,
                 columns: Columns::default(),

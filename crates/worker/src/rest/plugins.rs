@@ -160,12 +160,17 @@ pub(super) async fn examine(shown: &Shown, config: &ConfigMap, nulls: &[String])
         fix: "leave it out".to_owned(),
     };
     let mut problems: Vec<_> = nulls.iter().map(null).chain(name_problem(config)).collect();
+    let mut unknown = Vec::new();
     match check(config) {
         Err(found) => problems.extend(found),
-        Ok(connector) if problems.is_empty() => problems.extend(ask_server(shown, &connector).await),
-        Ok(_) => {}
+        Ok(connector) => {
+            unknown = connector.unknown().to_vec();
+            if problems.is_empty() {
+                problems.extend(ask_server(shown, &connector).await);
+            }
+        }
     }
-    Ok(Examined(infos(plugin, class, config, &problems)))
+    Ok(Examined(infos(plugin, class, config, (&problems, &unknown))))
 }
 
 /// A name is part of keys of the internal topics, and of URLs.
@@ -197,8 +202,14 @@ async fn ask_server(shown: &Shown, connector: &Connector) -> Vec<ConfigProblem> 
     })
 }
 
-fn infos(plugin: &'static Plugin, class: &str, config: &ConfigMap, problems: &[ConfigProblem]) -> ConfigInfos {
-    let mut errors: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+fn infos(
+    plugin: &'static Plugin,
+    class: &str,
+    config: &ConfigMap,
+    (problems, unknown): (&[ConfigProblem], &[String]),
+) -> ConfigInfos {
+    // A key that is passed over is shown without a definition, and without an error.
+    let mut errors: BTreeMap<&str, Vec<String>> = unknown.iter().map(|key| (key.as_str(), Vec::new())).collect();
     for problem in problems {
         errors.entry(&problem.key).or_default().push(problem.to_string());
     }

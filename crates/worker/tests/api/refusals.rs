@@ -117,6 +117,16 @@ async fn a_configuration_that_would_not_run_is_refused_with_all_its_errors() {
     let (status, _, infos) =
         bench.ask("PUT", "/connector-plugins/PostgresConnector/config/validate", Some(&config.to_string())).await;
     assert_eq!((status, &infos["error_count"]), (200, &json!(4)));
+    // A key that is passed over is shown without a definition, and counts as no error.
+    let mut lenient = json!(source());
+    lenient["vendor.audit"] = json!("on");
+    lenient["datapipe.unknown.keys"] = json!("ignore");
+    let (_, _, infos) =
+        bench.ask("PUT", "/connector-plugins/PostgresConnector/config/validate", Some(&lenient.to_string())).await;
+    let configs = infos["configs"].as_array().unwrap();
+    let shown = configs.iter().find(|info| info["value"]["name"] == "vendor.audit").unwrap();
+    assert_eq!((&shown["definition"], &shown["value"]["errors"]), (&json!(null), &json!([])));
+    assert_eq!(infos["error_count"], 1, "that of the server");
     let other = "/connector-plugins/AivenKafkaConnectS3SinkConnector/config/validate";
     let (status, _, answer) = bench.ask("PUT", other, Some(&json!(source()).to_string())).await;
     assert!(status == 400 && words(&answer).starts_with("Included connector type io.debezium"), "{answer}");

@@ -101,8 +101,31 @@ pub(super) const SOURCE: &[ConfigKey] = &[
     .ignored(),
 ];
 
+/// What becomes of keys that nobody knows.
+const UNKNOWN_KEYS: ConfigKey = key(
+    "datapipe.unknown.keys",
+    T::String,
+    I::Low,
+    W::Short,
+    "Unknown keys",
+    "What becomes of keys that neither the reference nor datapipe knows: refuse, or ignore as Kafka Connect does, with each named in the log and by validation. Refused in any case are keys that are known and not served, keys of datapipe, of transforms and of columns, and what is nearly a key that is served.",
+)
+.default("refuse")
+.only(&["refuse", "ignore"]);
+
 /// What the native source can do and the reference cannot.
 pub(super) const SOURCE_EXTENSIONS: &[ConfigKey] = &[
+    UNKNOWN_KEYS,
+    key(
+        "datapipe.values.without.form",
+        T::String,
+        I::Medium,
+        W::Short,
+        "Values without a form",
+        "What becomes of a value that its mode has no form for, and of an array of two dimensions: refuse sends the row to the dead letter topic, or stops the task; null writes it as NULL where the column may be NULL, with a warning in the log, as the reference does.",
+    )
+    .default("refuse")
+    .only(&["refuse", "null"]),
     key(
         "datapipe.errors.deadletterqueue.topic.name",
         T::String,
@@ -126,6 +149,7 @@ pub(super) const SOURCE_EXTENSIONS: &[ConfigKey] = &[
 
 /// What the native sink can do and the reference cannot.
 pub(super) const SINK_EXTENSIONS: &[ConfigKey] = &[
+    UNKNOWN_KEYS,
     key("datapipe.object.max.bytes", T::Long, I::Medium, W::Short, "Object size", "The most bytes of an object before compression.").default("67108864").read(),
     key("datapipe.object.max.age.ms", T::Long, I::Medium, W::Short, "Object age", "The greatest age of an object's first row when the object is written.").default("60000").read(),
     key(
