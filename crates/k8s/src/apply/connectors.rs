@@ -13,8 +13,7 @@ use super::{Applied, ApplyError, ApplyOptions};
 use crate::Tree;
 use crate::connectors::file;
 
-/// Gives a table's connectors their configurations, and waits until they and their tasks run. A native worker plans its own,
-/// and a hybrid its sink.
+/// Gives a table's connectors their configurations. A native worker plans its own, and a hybrid its sink.
 pub(super) async fn put(
     cluster: &Cluster,
     pipeline: &PipelinePlan,
@@ -38,6 +37,11 @@ pub(super) async fn put(
             }
         }
     }
+    Ok(())
+}
+
+/// Waits until a table's connectors and their tasks run.
+pub(super) async fn wait(cluster: &Cluster, pipeline: &PipelinePlan, how: &ApplyOptions<'_>) -> Result<(), ApplyError> {
     for connector in &pipeline.connectors {
         running(cluster, &pipeline.names.worker, connector, how).await?;
     }

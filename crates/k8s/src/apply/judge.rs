@@ -44,9 +44,14 @@ pub(super) fn not_ready(pod: &Pod) -> Option<String> {
         return Some(format!("{} is at work", init.name));
     }
     let containers = inits.chain(status.container_statuses.iter().flatten());
-    containers
-        .filter(|container| !container.ready)
-        .find_map(|container| trouble(container, &limit(pod, &container.name)))
+    let unready: Vec<&ContainerStatus> = containers.filter(|container| !container.ready).collect();
+    // One that ended is the reason why another, which asks it, is not ready.
+    let ended = unready.iter().filter(|container| has_ended(container));
+    ended.chain(&unready).find_map(|container| trouble(container, &limit(pod, &container.name)))
+}
+
+fn has_ended(container: &ContainerStatus) -> bool {
+    [&container.state, &container.last_state].into_iter().flatten().any(|state| state.terminated.is_some())
 }
 
 fn limit(pod: &Pod, container: &str) -> String {
@@ -161,6 +166,18 @@ mod tests {
         for (status, words) in cases {
             assert_eq!(told(&status).as_deref(), Some(words));
         }
+    }
+
+    #[test]
+    fn the_container_that_ended_is_the_reason() {
+        let one = |name: &str, last: Value| {
+            json!({ "name": name, "image": "", "imageID": "", "ready": false, "started": true, "restartCount": 1,
+                    "state": { "running": {} }, "lastState": last })
+        };
+        let killed = json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled" } });
+        let status = json!({ "containerStatuses": [one("datapipe", json!({})), one("kafka-connect", killed)] });
+        let words = "kafka-connect took more memory than 250Mi and was killed, and was started again 1 times";
+        assert_eq!(told(&status).as_deref(), Some(words));
     }
 
     #[test]

@@ -127,5 +127,9 @@ pub async fn apply(
     for pipeline in &plan.tables {
         connectors::put(cluster, pipeline, &tree, how, &mut applied).await?;
     }
+    // They start beside each other.
+    for pipeline in &plan.tables {
+        connectors::wait(cluster, pipeline, how).await?;
+    }
     Ok(applied)
 }
