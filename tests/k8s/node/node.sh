@@ -36,7 +36,7 @@ mkdir -p /run/cni.d; cat > /run/cni.d/10-datapipe.conflist <<C
   {"type": "portmap", "capabilities": {"portMappings": true}}]}
 C
 containerd -c /run/containerd.toml > $L/containerd.log 2>&1 &
-$BIN/kube-apiserver --etcd-servers=http://127.0.0.1:2379 --advertise-address=10.77.0.2 --secure-port=6443 \
+$BIN/node kube-apiserver --etcd-servers=http://127.0.0.1:2379 --advertise-address=10.77.0.2 --secure-port=6443 \
   --tls-cert-file=$P/apiserver.crt --tls-private-key-file=$P/apiserver.key --client-ca-file=$P/ca.crt \
   --service-account-key-file=$P/sa.pub --service-account-signing-key-file=$P/sa.key --service-account-issuer=https://kubernetes.default.svc \
   --service-cluster-ip-range=10.96.0.0/16 --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --token-auth-file=$P/tokens.csv \
@@ -44,9 +44,9 @@ $BIN/kube-apiserver --etcd-servers=http://127.0.0.1:2379 --advertise-address=10.
   --requestheader-client-ca-file=$P/ca.crt --requestheader-allowed-names=front-proxy-client --requestheader-extra-headers-prefix=X-Remote-Extra- --requestheader-group-headers=X-Remote-Group --requestheader-username-headers=X-Remote-User \
   --proxy-client-cert-file=$P/proxy-client.crt --proxy-client-key-file=$P/proxy-client.key --allow-privileged=true > $L/apiserver.log 2>&1 &
 until [ "$(curl -sk -m 2 https://127.0.0.1:6443/readyz)" = ok ]; do sleep 0.2; done
-$BIN/kube-controller-manager --kubeconfig=$P/kcm.conf --use-service-account-credentials --service-account-private-key-file=$P/sa.key --root-ca-file=$P/ca.crt \
+$BIN/node kube-controller-manager --kubeconfig=$P/kcm.conf --use-service-account-credentials --service-account-private-key-file=$P/sa.key --root-ca-file=$P/ca.crt \
   --allocate-node-cidrs --cluster-cidr=10.244.0.0/16 --service-cluster-ip-range=10.96.0.0/16 --leader-elect=false --bind-address=127.0.0.1 > $L/kcm.log 2>&1 &
-$BIN/kube-scheduler --kubeconfig=$P/scheduler.conf --leader-elect=false --bind-address=127.0.0.1 > $L/scheduler.log 2>&1 &
+$BIN/node kube-scheduler --kubeconfig=$P/scheduler.conf --leader-elect=false --bind-address=127.0.0.1 > $L/scheduler.log 2>&1 &
 cat > /run/kubelet.yaml <<C
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -67,7 +67,7 @@ localStorageCapacityIsolation: false
 C
 until [ -S /run/containerd/containerd.sock ]; do sleep 0.1; done
 ctr -n k8s.io images import "$RUN/node.tar" > $L/import.log 2>&1
-$BIN/kubelet --config=/run/kubelet.yaml --kubeconfig=$P/kubelet.conf --hostname-override=node1 --node-ip=10.77.0.2 --cert-dir=/var/lib/kubelet/pki > $L/kubelet.log 2>&1 &
+$BIN/node kubelet --config=/run/kubelet.yaml --kubeconfig=$P/kubelet.conf --hostname-override=node1 --node-ip=10.77.0.2 --cert-dir=/var/lib/kubelet/pki > $L/kubelet.log 2>&1 &
 cat > /run/kube-proxy.yaml <<C
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
@@ -77,8 +77,8 @@ clusterCIDR: 10.244.0.0/16
 hostnameOverride: node1
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
 C
-$BIN/kube-proxy --config=/run/kube-proxy.yaml > $L/kube-proxy.log 2>&1 &
+$BIN/node kube-proxy --config=/run/kube-proxy.yaml > $L/kube-proxy.log 2>&1 &
 sup() { while :; do "$@"; echo "exit $?, again" >&2; sleep 1; done; }
-[ -x $BIN/kube-router ] && sup $BIN/kube-router --run-router=false --run-service-proxy=false --run-firewall=true --kubeconfig=$P/router.conf --hostname-override=node1 --service-cluster-ip-range=10.96.0.0/16 --iptables-sync-period=60s --health-port=0 > $L/kube-router.log 2>&1 &
+sup $BIN/node policies $P/router.conf node1 10.96.0.0/16 > $L/policies.log 2>&1 &
 wait
 while :; do sleep 3600; done

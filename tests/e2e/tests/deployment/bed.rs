@@ -107,29 +107,24 @@ impl Bed {
         (output.status.code(), format!("{}\n{}", text(&output.stdout), text(&output.stderr)))
     }
 
-    /// Applies, and passes on what it says; kills it with SIGKILL at the first line that holds `mark`.
-    pub(crate) fn apply_until(&self, what: Deployment, mark: Option<&str>) -> (Option<i32>, String) {
-        let mut child = self.deploy("apply", what).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut said = String::new();
-        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-            let line = line.unwrap();
-            println!("    {line}");
-            said = format!("{said}{line}\n");
-            if mark.is_some_and(|mark| line.contains(mark)) {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                return (None, said);
-            }
-        }
-        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        (child.wait().unwrap().code(), said)
+    /// The rendered script that applies, with datapipe's programs in the path.
+    pub(crate) fn script(&self, tree: &Path) -> Command {
+        let mut command = self.command(&tree.join("deploy-multi-instance.sh"));
+        let own = program_named("datapipe-deploy").unwrap().parent().unwrap().to_owned();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let all = std::iter::once(own).chain(std::env::split_paths(&path));
+        command.env("PATH", std::env::join_paths(all).unwrap());
+        command
+    }
+
+    /// Applies, and kills it with SIGKILL at the first line that holds `mark`.
+    pub(crate) fn apply_until(&self, what: Deployment, mark: &str) -> (Option<i32>, String) {
+        watched(self.deploy("apply", what), Some(mark))
     }
 
     /// Applies to the end, which must be good.
     pub(crate) fn apply(&self, what: Deployment) -> String {
-        let (code, said) = self.apply_until(what, None);
-        assert_eq!(code, Some(0), "{said}");
-        said
+        to_the_end(self.deploy("apply", what))
     }
 
     /// The namespace with its Secrets and nothing else; PostgreSQL's volume is empty.
@@ -236,6 +231,32 @@ impl Bed {
         assert!(output.status.success(), "{}", text(&output.stderr));
         folder.join("1-data-ingestion-pipeline")
     }
+}
+
+/// Passes on what a program says; kills it with SIGKILL at the first line that holds `mark`. Returns the exit code, if it
+/// came to its end, and all that it said.
+fn watched(mut command: Command, mark: Option<&str>) -> (Option<i32>, String) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        println!("    {line}");
+        said = format!("{said}{line}\n");
+        if mark.is_some_and(|mark| line.contains(mark)) {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return (None, said);
+        }
+    }
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    (child.wait().unwrap().code(), said)
+}
+
+/// Runs a program to its end, which must be good.
+pub(crate) fn to_the_end(command: Command) -> String {
+    let (code, said) = watched(command, None);
+    assert_eq!(code, Some(0), "{said}");
+    said
 }
 
 /// All objects of a rendered tree.

@@ -1,11 +1,12 @@
 //! The contract's deployment: four Kafka Connect workers with real Debezium, each within its 250Mi.
 
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::tempdir;
 
-use crate::bed::{Bed, Deployment, NAMESPACE, TABLES};
+use crate::bed::{Bed, Deployment, NAMESPACE, TABLES, to_the_end};
 use crate::memory::{Container, Figures, Watch, print};
 use crate::ports;
 
@@ -42,8 +43,10 @@ fn a_foreign_object_is_refused_before_anything_is_changed() {
 fn four_kafka_connect_workers_run_within_their_limits() {
     let bed = Bed::find();
     bed.empty_namespace();
+    let folder = tempdir().unwrap();
+    let tree = bed.rendered(Deployment::Contract, folder.path());
     let begun = Instant::now();
-    bed.apply(Deployment::Contract);
+    to_the_end(bed.script(&tree));
     println!("    from an empty namespace to four running connectors: {} s", begun.elapsed().as_secs());
     let mut containers = Container::all(&bed);
     assert_eq!(containers.len(), 4);
@@ -52,7 +55,7 @@ fn four_kafka_connect_workers_run_within_their_limits() {
     bed.pods_beside();
     thread::sleep(IDLE);
     let idle = measure();
-    rest_answers_on_localhost(&bed);
+    rest_answers_on_localhost(&tree);
 
     let watch = Watch::begin(containers);
     let begun = Instant::now();
@@ -73,9 +76,8 @@ fn four_kafka_connect_workers_run_within_their_limits() {
     nothing_is_left_to_change(&bed);
 }
 
-fn rest_answers_on_localhost(bed: &Bed) {
-    let folder = tempdir().unwrap();
-    let ports = ports::map(&bed.rendered(Deployment::Contract, folder.path()));
+fn rest_answers_on_localhost(tree: &Path) {
+    let ports = ports::map(tree);
     assert_eq!(ports, [8083, 8084, 8085, 8086]);
     for (port, (table, _)) in ports.into_iter().zip(TABLES) {
         let connector = format!("postgres-cdc-{}-connector", table.replace('_', "-"));

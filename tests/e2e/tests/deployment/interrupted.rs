@@ -22,7 +22,7 @@ fn an_apply_that_is_killed_is_finished_by_the_next() {
     let bed = Bed::find();
     bed.empty_namespace();
     for mark in MARKS {
-        let (code, said) = bed.apply_until(Deployment::Mixed, Some(mark));
+        let (code, said) = bed.apply_until(Deployment::Mixed, mark);
         assert_eq!(code, None, "it was killed at {mark:?}: {said}");
         println!("    killed at {mark:?}");
         let deployments = bed.kubectl(&["get", "deployments", "-n", NAMESPACE, "-o", "name"]);
