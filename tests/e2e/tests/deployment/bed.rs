@@ -161,21 +161,24 @@ impl Bed {
     pub(crate) fn pods_beside(&self) {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/deployment/pods.yaml");
         self.kubectl(&["apply", "--server-side", "-f", manifest.to_str().unwrap()]);
-        let ready = ["wait", "--for=condition=Ready", "pod/tool", "pod/nobody", "-n", NAMESPACE, "--timeout=60s"];
-        self.kubectl(&ready);
+        for (namespace, pod) in
+            [(NAMESPACE, "tool"), (NAMESPACE, "nobody"), ("elsewhere", "stranger"), ("monitoring", "monitor")]
+        {
+            let ready = ["wait", "--for=condition=Ready", "pod", pod, "-n", namespace, "--timeout=60s"];
+            self.kubectl(&ready);
+        }
     }
 
-    /// Runs a program in a pod, as `deployment/NAME` or `pod/NAME`; none names the only container.
-    pub(crate) fn exec(&self, pod: &str, container: Option<&str>, words: &[&str]) -> Output {
-        let container = container.map_or_else(Vec::new, |name| vec!["-c", name]);
-        let all = ["exec", "-n", NAMESPACE, pod].into_iter().chain(container).chain(["--"]);
+    /// Runs a program in a container of a pod, as `deployment/NAME` or `pod/NAME`.
+    pub(crate) fn exec(&self, (namespace, pod, container): (&str, &str, &str), words: &[&str]) -> Output {
+        let all = ["exec", "-n", namespace, pod, "-c", container, "--"].into_iter();
         self.try_kubectl(&all.chain(words.iter().copied()).collect::<Vec<_>>())
     }
 
     /// Asks the pod that may ask the servers.
     pub(crate) fn tool(&self, words: &[&str]) -> String {
         let words: Vec<&str> = ["bed"].into_iter().chain(words.iter().copied()).collect();
-        let output = self.exec("pod/tool", None, &words);
+        let output = self.exec((NAMESPACE, "pod/tool", "bed"), &words);
         assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
         text(&output.stdout)
     }

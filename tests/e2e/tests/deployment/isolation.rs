@@ -4,7 +4,7 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::bed::{Bed, Deployment, TABLES, until};
+use crate::bed::{Bed, Deployment, NAMESPACE, TABLES, until};
 use crate::memory::Container;
 
 /// The starts of all containers of the workers beside `app`.
@@ -40,7 +40,7 @@ fn a_worker_that_passes_its_memory_limit_is_killed_alone_and_apply_says_so() {
     // What grows in the JVM's container counts for the JVM, which is the larger one there.
     let grow = "text=$(head -c 300000000 /dev/zero | tr '\\0' x); sleep 60";
     let deployment = format!("deployment/{app}");
-    let output = bed.exec(&deployment, Some(container), &["bash", "-c", grow]);
+    let output = bed.exec((NAMESPACE, &deployment, container), &["bash", "-c", grow]);
     assert!(!output.status.success(), "it grew past the limit of its container");
     until("the container to be started again", 60, || restarts(&bed, app, container) > started);
     let said = thread::scope(|scope| {

@@ -2,21 +2,33 @@
 
 use crate::bed::{Bed, Deployment, NAMESPACE, TABLES, until};
 
-/// Whether a connection from a pod to an address comes about within three seconds.
-fn reaches(bed: &Bed, pod: &str, container: Option<&str>, host: &str, port: u16) -> bool {
-    let script = format!("exec 3<>/dev/tcp/{host}/{port}");
-    bed.exec(pod, container, &["timeout", "3", "bash", "-c", &script]).status.success()
-}
-
-fn knows(bed: &Bed, pod: &str, container: Option<&str>, name: &str) -> bool {
-    bed.exec(pod, container, &["timeout", "5", "getent", "hosts", name]).status.success()
-}
+/// A container: its namespace, its pod, its name.
+type From<'a> = (&'a str, &'a str, &'a str);
 
 const SERVERS: [(&str, u16); 3] = [("kafka", 9092), ("postgresql", 5432), ("s3", 9000)];
 
+/// Whether a connection to an address comes about within three seconds.
+fn reaches(bed: &Bed, from: From<'_>, host: &str, port: u16) -> bool {
+    let script = format!("exec 3<>/dev/tcp/{host}/{port}");
+    bed.exec(from, &["timeout", "3", "bash", "-c", &script]).status.success()
+}
+
+/// Whether DNS answers.
+fn knows(bed: &Bed, from: From<'_>, name: &str) -> bool {
+    bed.exec(from, &["timeout", "5", "getent", "hosts", name]).status.success()
+}
+
+/// Which of the servers, and then of the workers, are reached.
+fn reached(bed: &Bed, from: From<'_>) -> [bool; 7] {
+    let workers = TABLES.into_iter().zip(8083..).map(|((_, app), port)| (app, port));
+    let all = SERVERS.into_iter().chain(workers);
+    let each = |(host, port)| reaches(bed, from, &format!("{host}.{NAMESPACE}.svc.cluster.local"), port);
+    all.map(each).collect::<Vec<_>>().try_into().unwrap()
+}
+
 #[test]
 #[ignore = "scripts/k8s test starts the node that it needs"]
-fn workers_reach_their_servers_and_no_other_worker_and_strangers_reach_nothing() {
+fn workers_reach_their_servers_and_no_other_worker() {
     let bed = Bed::find();
     bed.deployed(Deployment::Mixed);
     let workers = [
@@ -27,25 +39,37 @@ fn workers_reach_their_servers_and_no_other_worker_and_strangers_reach_nothing()
     ];
     for (app, container, servers) in workers {
         let pod = format!("deployment/{app}");
-        assert!(knows(&bed, &pod, Some(container), "kafka"), "{app}: DNS");
+        let from = (NAMESPACE, pod.as_str(), container);
+        assert!(knows(&bed, from, "kafka"), "{app}: DNS");
         for (at, (host, port)) in SERVERS.into_iter().enumerate() {
-            assert_eq!(reaches(&bed, &pod, Some(container), host, port), at < servers, "{app} to {host}");
+            assert_eq!(reaches(&bed, from, host, port), at < servers, "{app} to {host}");
         }
         for ((_, other), port) in TABLES.into_iter().zip(8083..).filter(|((_, other), _)| *other != app) {
             let pods = bed.pods(other);
             let address = pods[0]["status"]["podIP"].as_str().unwrap().to_owned();
-            assert!(!reaches(&bed, &pod, Some(container), other, port), "{app} to the Service {other}");
-            assert!(!reaches(&bed, &pod, Some(container), &address, port), "{app} to the pod of {other}");
+            assert!(!reaches(&bed, from, other, port), "{app} to the Service {other}");
+            assert!(!reaches(&bed, from, &address, port), "{app} to the pod of {other}");
         }
     }
-    let all = || -> Vec<bool> {
-        let workers = TABLES.into_iter().zip(8083..).map(|((_, app), port)| (app, port));
-        SERVERS.into_iter().chain(workers).map(|(host, port)| reaches(&bed, "pod/nobody", None, host, port)).collect()
-    };
-    assert!(knows(&bed, "pod/nobody", None, "kafka"), "DNS is for everybody");
-    assert_eq!(all(), [false; 7], "a pod without a label");
+}
+
+#[test]
+#[ignore = "scripts/k8s test starts the node that it needs"]
+fn strangers_reach_nothing() {
+    let bed = Bed::find();
+    bed.deployed(Deployment::Mixed);
+    let nobody = (NAMESPACE, "pod/nobody", "bed");
+    assert!(knows(&bed, nobody, "kafka"), "DNS is for everybody");
+    assert_eq!(reached(&bed, nobody), [false; 7], "a pod without a label");
     // The same pod with the label of a tool: it was the label that was missing, and nothing else.
     bed.kubectl(&["label", "pod", "nobody", "-n", NAMESPACE, "component=tool"]);
-    until("the label to count", 30, || all() == [true; 7]);
+    until("the label to count", 60, || reached(&bed, nobody) == [true; 7]);
     bed.kubectl(&["label", "pod", "nobody", "-n", NAMESPACE, "component-"]);
+
+    // Nothing keeps these two from sending: it is the other side that does not take it.
+    let stranger = ("elsewhere", "pod/stranger", "bed");
+    assert!(reaches(&bed, stranger, "kubernetes.default.svc.cluster.local", 443), "a namespace without policies");
+    assert_eq!(reached(&bed, stranger), [false; 7], "a tool's label counts in our namespace only");
+    let monitor = ("monitoring", "pod/monitor", "bed");
+    assert_eq!(reached(&bed, monitor), [false, false, false, true, true, true, true], "metrics, and nothing else");
 }
