@@ -109,14 +109,14 @@ async fn forms_hold_through_a_kill() {
 
     let rows = arrived(&stage, "products", expected).await;
     let deleted = rows.iter().filter(|row| row["__deleted"] == "true").count();
-    assert_eq!(deleted as i64, ROUNDS * (4 + 3));
+    assert_eq!(i64::try_from(deleted).unwrap(), ROUNDS * (4 + 3));
     let mut folded = BTreeMap::new();
     for row in &rows {
         folded.insert(row["id"].as_i64().unwrap(), row);
     }
     folded.retain(|_, row| row["__deleted"] == "false");
     let sum: f64 = folded.values().map(|row| row["amount"].as_str().unwrap().parse::<f64>().unwrap()).sum();
-    assert_eq!(folded.len() as i64, stage.number("SELECT count(*) FROM products").await);
+    assert_eq!(i64::try_from(folded.len()).unwrap(), stage.number("SELECT count(*) FROM products").await);
     let held = stage.ask("SELECT sum(amount) FROM products").await.unwrap();
     assert!((sum - held.parse::<f64>().unwrap()).abs() < 0.001, "{sum} {held}");
     assert!(rows.iter().all(|row| row["__op"].is_string() && row["__lsn"].is_number() && row["before"].is_null()));
@@ -157,7 +157,8 @@ async fn metadata(stage: &Stage, expected: i64) {
     }
     let sum: usize = orders.values().map(Vec::len).sum();
     println!("{} transactions with {sum} events, {} told of", orders.len(), told.len());
-    assert_eq!((sum as i64, orders.len(), told.len()), (expected, told.len(), ROUNDS as usize));
+    let sum = i64::try_from(sum).unwrap();
+    assert_eq!((sum, orders.len(), told.len()), (expected, told.len(), usize::try_from(ROUNDS).unwrap()));
     for (xid, (statuses, events)) in told {
         assert_eq!(statuses, ["BEGIN", "END"], "transaction {xid}");
         assert_eq!(orders[&xid], (1..=events).collect::<Vec<_>>(), "transaction {xid}");
