@@ -196,15 +196,26 @@ impl Capture<'_> {
     ) -> Result<bool, PortError> {
         match event {
             Event::Begin(begin) if begin.commit >= boundary => return Ok(true),
-            Event::Begin(begin) => cursor.begin(*begin)?,
+            Event::Begin(begin) => {
+                cursor.begin(*begin)?;
+                // Of a transaction of which a part is left out, nothing is told.
+                if upper.is_none() {
+                    self.encoder.begin_transaction();
+                }
+            }
             Event::Change(change) => {
-                if let Some((whole, position)) = to_send(cursor.change(change.lsn)?, change)
-                    && let Some(part) = upper.map_or(Some(whole), |upper| part_below(change, upper))
-                {
-                    self.send(part, change, cursor, position).await?;
+                let next = to_send(cursor.change(change.lsn)?, change);
+                let sent = next.and_then(|(whole, position)| {
+                    let part = upper.map_or(Some(whole), |upper| part_below(change, upper))?;
+                    Some((part, position))
+                });
+                match sent {
+                    Some((part, position)) => self.send(part, change, cursor, position).await?,
+                    None => self.encoder.pass_over(change),
                 }
             }
             Event::Commit { end } => {
+                self.tell_end(cursor, *end).await?;
                 cursor.commit(*end)?;
                 self.follow_signals(cursor);
             }

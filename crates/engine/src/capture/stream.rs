@@ -1,11 +1,13 @@
 //! Streaming: events into log transactions, each ended with the progress that it makes.
 
 use datapipe_core::change::Event;
+use datapipe_core::lsn::Lsn;
 use datapipe_core::port::PortError;
 use datapipe_core::progress::Progress;
 use tokio::time::Duration;
 
 use super::cursor::Cursor;
+use super::incremental::Pursuit;
 use super::{Capture, WAIT, to_send};
 
 /// How often an idle position is stored at most when the server waits for it.
@@ -16,6 +18,8 @@ impl Capture<'_> {
     pub(super) async fn stream(&mut self, mut progress: Progress) -> Result<Option<Progress>, PortError> {
         self.open_signals(&mut progress).await?;
         self.start(&progress).await?;
+        // Another stream before this one may have asked for rows whose answer nobody gives any more.
+        self.pursuit = Pursuit::default();
         let mut cursor = Cursor::new(progress);
         let mut events = Vec::new();
         // The first heartbeat comes at once: only a commit shows that rows could flow.
@@ -53,6 +57,16 @@ impl Capture<'_> {
         }
     }
 
+    /// Tells the end of the open transaction, if it is told of and the log does not have it.
+    pub(super) async fn tell_end(&mut self, cursor: &Cursor, end: Lsn) -> Result<(), PortError> {
+        if cursor.ends_new() {
+            let (transaction, output) = (cursor.transaction(), &mut self.writer.output);
+            self.encoder.end_transaction(end, &transaction, &mut |record| output.push_note(record));
+            output.flush().await?;
+        }
+        Ok(())
+    }
+
     async fn take(&mut self, cursor: &mut Cursor, event: &Event) -> Result<(), PortError> {
         match event {
             Event::Begin(begin) => {
@@ -68,11 +82,7 @@ impl Capture<'_> {
                 }
             }
             Event::Commit { end } => {
-                if cursor.ends_new() {
-                    let (transaction, output) = (cursor.transaction(), &mut self.writer.output);
-                    self.encoder.end_transaction(*end, &transaction, &mut |record| output.push_note(record));
-                    output.flush().await?;
-                }
+                self.tell_end(cursor, *end).await?;
                 cursor.commit(*end)?;
                 self.gauges.received_lsn.set(end.0.cast_signed());
                 self.follow_signals(cursor);

@@ -76,6 +76,8 @@ pub struct Plan {
     pub slow_source: bool,
     /// Whether incremental snapshots are asked for.
     pub signals: bool,
+    /// Whether some of the snapshots that are asked for are blocking ones.
+    pub blocking: bool,
     /// Whether they are asked for through a topic, too.
     pub channel: bool,
     /// The server.
@@ -116,6 +118,7 @@ impl Plan {
         let plan = Self {
             seed,
             signals: channel || (point != Point::Tail && rng.random_bool(0.25)),
+            blocking: rng.random_bool(0.5),
             channel,
             rows: if rng.random_bool(0.8) { rng.random_range(5..30) } else { 0 },
             transactions: rng.random_range(5..30),
@@ -140,7 +143,11 @@ impl Plan {
             faults: Faults { per_mille, budget: rng.random_range(0..12), targets },
         };
         // Debezium knows no dead letters: what it has sent is all in the topic; and it does not keep our signals.
-        Self { foreign: plan.foreign && !plan.large_rows && !plan.signals, ..plan }
+        Self {
+            foreign: plan.foreign && !plan.large_rows && !plan.signals,
+            blocking: plan.blocking && plan.signals && !plan.large_rows,
+            ..plan
+        }
     }
 
     /// A plan in which nothing goes wrong, to be changed by a test.
@@ -159,6 +166,7 @@ impl Plan {
             slow_source: false,
             foreign: false,
             signals: false,
+            blocking: false,
             channel: false,
             postgres: PostgresSettings::default(),
             settings,

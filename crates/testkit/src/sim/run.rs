@@ -319,7 +319,9 @@ fn is_at_rest(world: &World) -> bool {
     let done = stored.is_some_and(|stored| {
         stored.confirmable.0 >= end && stored.snapshot.is_none() && stored.signals.snapshots.is_empty()
     });
-    if !done {
+    let asked = i64::try_from(world.channel.len()).unwrap_or(i64::MAX);
+    let heard = asked == 0 || stored.is_some_and(|stored| stored.signals.next_record == Some(asked));
+    if !done || !heard {
         return false;
     }
     (0..world.kafka.settings.partitions).all(|partition| {

@@ -69,10 +69,15 @@ impl Writer {
             return;
         }
         let changes = transaction(postgres, rng, plan, numbers);
-        let signals = Vec::from_iter((plan.signals && rng.random_bool(0.08)).then(execute));
+        let mut execute = |wanted| {
+            let blocking = plan.blocking && rng.random_bool(0.4);
+            (wanted && rng.random_bool(0.08)).then(|| execute(if blocking { "blocking" } else { "incremental" }))
+        };
+        let (signal, sent) = (execute(plan.signals), execute(plan.channel));
+        let signals = Vec::from_iter(signal);
         postgres.commit(xid, changes, signals, time_us);
         hide(postgres, rng, plan, xid, now_ms);
-        channel.extend((plan.channel && rng.random_bool(0.08)).then(execute));
+        channel.extend(sent);
     }
 
     /// Commits what is still open.
@@ -91,8 +96,8 @@ fn hide(postgres: &mut Postgres, rng: &mut SmallRng, plan: &Plan, xid: u32, now_
     }
 }
 
-fn execute() -> Signal {
-    let data = r#"{"data-collections":["public.users"],"type":"incremental"}"#.to_owned();
+fn execute(kind: &str) -> Signal {
+    let data = format!(r#"{{"data-collections":["public.users"],"type":"{kind}"}}"#);
     Signal { id: "again".to_owned(), kind: "execute-snapshot".to_owned(), data: Some(data) }
 }
 

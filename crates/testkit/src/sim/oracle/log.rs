@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::rereads::Reread;
+use super::rereads::{Reread, asked, changed_since, commits};
 use crate::memory::{Key, RowChange};
 use crate::sim::world::World;
 
@@ -145,7 +145,7 @@ impl Found {
         keys.extend(self.by_key.keys().cloned());
         keys.sort();
         keys.dedup();
-        let boundaries: Vec<Option<u64>> = keys.iter().map(|key| self.boundary(key, wrong)).collect();
+        let boundaries: Vec<Option<u64>> = keys.iter().map(|key| self.boundary(world, key, snapshot, wrong)).collect();
         for (index, key) in keys.iter().enumerate() {
             let below = boundaries[..index].iter().rev().find_map(|boundary| *boundary).unwrap_or(0);
             let above = boundaries[index..].iter().find_map(|boundary| *boundary).unwrap_or(u64::MAX);
@@ -163,6 +163,7 @@ impl Found {
         }
         self.check_truncates(world, &truncates, boundaries.iter().find_map(|boundary| *boundary), wrong);
         self.check_order(wrong);
+        self.check_blocking(world, wrong);
         let deletes = self.by_key.values().flatten().filter(|reported| reported.op == "d").count();
         if deletes != self.tombstones {
             wrong.push(format!("{deletes} deletes, {} tombstones", self.tombstones));
@@ -175,15 +176,34 @@ impl Found {
         self.in_order.iter().copied().map(placed).collect()
     }
 
-    /// The point that a row was read at, if it was.
-    fn boundary(&self, key: &Key, wrong: &mut Vec<String>) -> Option<u64> {
+    /// The point that a row was first read at, if it was. After a first snapshot it is what is told of the row first.
+    fn boundary(&self, world: &World, key: &Key, snapshot: bool, wrong: &mut Vec<String>) -> Option<u64> {
         let read = self.by_key.get(key).into_iter().flatten().filter(|reported| reported.op == "r");
         let mut points: Vec<u64> = read.map(|reported| reported.lsn).collect();
         points.extend(self.row_letters.get(key).into_iter().flatten());
-        if points.len() > 1 {
+        let blocking = asked(world, "blocking").count();
+        if points.len() > usize::from(snapshot) + blocking {
             wrong.push(format!("row {key:?} was read {} times", points.len()));
         }
-        points.first().copied()
+        let of_snapshot = self.by_key.get(key).and_then(|all| all.first()).is_none_or(|first| first.op == "r");
+        points.first().copied().filter(|_| snapshot && of_snapshot)
+    }
+
+    /// A row that stays as it is since a blocking snapshot was asked for is read after that, unless a snapshot was under
+    /// way that had passed its key already.
+    fn check_blocking(&self, world: &World, wrong: &mut Vec<String>) {
+        let Some(asked) = commits(world, "blocking").last() else { return };
+        let read_after = |key: &Key| {
+            let told = self.by_key.get(key).into_iter().flatten();
+            told.into_iter().any(|one| one.op == "r" && one.lsn > asked)
+        };
+        let last_read = self.by_key.keys().rev().find(|key| read_after(key));
+        for key in world.postgres.rows.keys().filter(|key| !changed_since(world, key, asked)) {
+            let told = self.by_key.contains_key(key);
+            if !read_after(key) && !(told && last_read.is_some_and(|last| key < last)) {
+                wrong.push(format!("row {key:?} was not read by the blocking snapshot asked for at {asked}"));
+            }
+        }
     }
 
     /// Whether what was reported of a row is what happened to it from a point on.
@@ -196,8 +216,9 @@ impl Found {
         snapshot: bool,
     ) -> Result<Vec<(usize, i64, Place)>, String> {
         let mut reported = self.by_key.get(key).map_or(&[][..], Vec::as_slice);
-        let row = world.postgres.rows_at(point).get(key).map(|row| row.version);
-        if let Some(first) = reported.first().filter(|first| first.op == "r") {
+        let row_at = |point| world.postgres.rows_at(point).get(key).map(|row| row.version);
+        let row = row_at(point);
+        if let Some(first) = reported.first().filter(|first| snapshot && first.op == "r") {
             if first.version != row || row.is_none() {
                 return Err(format!("read as {:?} at {point}, where it was {row:?}", first.version));
             }
@@ -208,13 +229,26 @@ impl Found {
         let lettered = |place: &Place| self.letters.contains(&(place.0, place.1));
         let due = history.iter().filter(|change| change.place.0 >= point && !lettered(&change.place));
         let due: Vec<&Expected> = due.collect();
-        let same = |(found, due): (&Reported, &&Expected)| {
-            found.op == due.op && found.version == due.version && found.xid == due.xid
-        };
-        if due.len() != reported.len() || !reported.iter().zip(&due).all(same) {
-            return Err(format!("from {point} on {due:?} happened, and {reported:?} was reported"));
+        let (mut next, mut placed) = (due.iter().peekable(), Vec::new());
+        for found in reported {
+            let fits = if found.op == "r" {
+                // Read again: all that happened before is told, and nothing that happened after.
+                let told = next.peek().is_none_or(|due| due.place.0 >= found.lsn);
+                told && found.version.is_some() && found.version == row_at(found.lsn)
+            } else {
+                next.next().is_some_and(|due| {
+                    placed.push((found.partition, found.offset, due.place));
+                    found.op == due.op && found.version == due.version && found.xid == due.xid
+                })
+            };
+            if !fits {
+                return Err(format!("from {point} on {due:?} happened, and {reported:?} was reported"));
+            }
         }
-        Ok(reported.iter().zip(due).map(|(found, due)| (found.partition, found.offset, due.place)).collect())
+        match next.next() {
+            Some(left) => Err(format!("from {point} on {due:?} happened, and {left:?} was not reported: {reported:?}")),
+            None => Ok(placed),
+        }
     }
 
     fn check_truncates(&mut self, world: &World, all: &[Expected], first: Option<u64>, wrong: &mut Vec<String>) {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use datapipe_core::signal::Signal;
+
 use super::log::Found;
 use crate::memory::Key;
 use crate::sim::world::World;
@@ -19,7 +21,7 @@ impl Found {
     /// Checks the rows that were read again. With `snapshot` all rows were read at first, too.
     pub(super) fn check_rereads(&self, world: &World, snapshot: bool, wrong: &mut Vec<String>) {
         let table = &world.postgres;
-        let signals = world.channel.len() + table.history.iter().map(|one| one.signals.len()).sum::<usize>();
+        let signals = asked(world, "incremental").count();
         let mut times: BTreeMap<&Key, usize> = BTreeMap::new();
         for row in &self.rereads {
             *times.entry(&row.key).or_default() += 1;
@@ -84,12 +86,28 @@ enum Said {
 /// Where the first signal was committed that must have been followed: after the last point at which all rows were read.
 fn last_signal(world: &World) -> Option<u64> {
     let point = world.postgres.points.iter().max().copied().unwrap_or(0);
-    let signalled = world.postgres.history.iter().filter(|one| !one.signals.is_empty());
-    signalled.map(|one| one.commit).find(|commit| *commit >= point)
+    commits(world, "incremental").find(|commit| *commit >= point)
+}
+
+/// The snapshots of a kind that were asked for.
+pub(super) fn asked<'a>(world: &'a World, kind: &'a str) -> impl Iterator<Item = &'a Signal> {
+    let of_table = world.postgres.history.iter().flat_map(|one| &one.signals);
+    of_table.chain(&world.channel).filter(move |signal| is_of(signal, kind))
+}
+
+/// Where those were committed that were asked for through the table.
+pub(super) fn commits<'a>(world: &'a World, kind: &'a str) -> impl Iterator<Item = u64> {
+    let signalled = world.postgres.history.iter();
+    let signalled = signalled.filter(move |one| one.signals.iter().any(|signal| is_of(signal, kind)));
+    signalled.map(|one| one.commit)
+}
+
+fn is_of(signal: &Signal, kind: &str) -> bool {
+    signal.data.as_ref().is_some_and(|data| data.contains(kind))
 }
 
 /// Whether a row was changed after the signal, so that it need not be read again.
-fn changed_since(world: &World, key: &Key, signal: u64) -> bool {
+pub(super) fn changed_since(world: &World, key: &Key, signal: u64) -> bool {
     let after = world.postgres.history.iter().filter(|one| one.commit >= signal);
     after.flat_map(|one| &one.changes).any(|logged| logged.change.concerns(key))
 }
