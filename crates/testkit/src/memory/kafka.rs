@@ -244,7 +244,7 @@ impl Kafka {
     }
 
     /// The progress as Debezium would have left it, if it would have left one that says the same: between two changes of a
-    /// stream, and the slot not moved beyond.
+    /// stream, and the slot not moved beyond; or in a first snapshot, at the slot's beginning, before any change was sent.
     pub(crate) fn foreign_progress(&self, confirmed: u64) -> Option<Vec<u8>> {
         let value = self.progress()?;
         let progress = Progress::from_offset_value(&value).ok()?;
@@ -252,12 +252,21 @@ impl Kafka {
         let ended = progress.position == Position::at(last.lsn_commit);
         let says_all = ended || progress.position.index > 0;
         let told = confirmed <= last.lsn.max(last.lsn_commit).0;
-        if !says_all || !told || progress.snapshot.is_some() || progress.handover.is_some() {
+        let first = || confirmed == progress.position.commit.0 && self.holds_rows_only();
+        let says_all = if progress.snapshot.is_some() { first() } else { says_all };
+        if !says_all || !told || progress.handover.is_some() {
             return None;
         }
         let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&value).ok()?;
         fields.remove("datapipe");
         serde_json::to_vec(&fields).ok()
+    }
+
+    fn holds_rows_only(&self) -> bool {
+        let is_row = |value: &Vec<u8>| String::from_utf8_lossy(value).contains("\"op\":\"r\"");
+        let entries = self.topics.get(&self.settings.data_topic).into_iter().flatten().flatten();
+        let mut committed = entries.filter(|entry| entry.state == State::Committed);
+        committed.all(|entry| entry.value.as_ref().is_some_and(is_row))
     }
 
     /// The end of a partition's part in which nothing is open.
