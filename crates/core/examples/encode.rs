@@ -54,6 +54,7 @@ fn main() {
         schemas: false,
         schemas_for_defaults: false,
         formless_null: false,
+        losses_too: false,
         nulls: Nulls::KEPT,
         modes: Modes::PLAN,
         columns: Columns::default(),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::lsn::Lsn;
 use crate::port::source::{Bounds, Chunk};
 use crate::signal::Signal;
-use crate::value::ColumnType;
+use crate::value::{ColumnType, Loss};
 
 /// The schema that rows were written under. It is made anew whenever the server announces a changed one.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,12 +35,14 @@ pub struct Column {
     pub nullable: bool,
     /// What stands for a value that is not there, as PostgreSQL's text: see [`crate::value::constant_default`].
     pub default: Option<Box<str>>,
+    /// What Debezium loses of its values.
+    pub loss: Loss,
 }
 
 impl Column {
-    /// A column without a default.
+    /// A column without a default, of which nothing is lost.
     pub fn new(name: &str, kind: ColumnType, nullable: bool) -> Self {
-        Self { name: name.to_owned(), kind, nullable, default: None }
+        Self { name: name.to_owned(), kind, nullable, default: None, loss: Loss::None }
     }
 }
 

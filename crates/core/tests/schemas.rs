@@ -84,6 +84,7 @@ fn record(set: &Set, table: &str, mut columns: Vec<Column>, row: &Tuple, deleted
         schemas: true,
         schemas_for_defaults: false,
         formless_null: false,
+        losses_too: false,
         nulls: Nulls::REPLACED,
         modes: modes(set),
         columns: Columns::all(),

@@ -22,6 +22,7 @@ fn settings(case: &Value) -> EnvelopeSettings {
         schemas: case["rows"][0]["value"].as_str().unwrap().starts_with("{\"schema\""),
         schemas_for_defaults: false,
         formless_null: false,
+        losses_too: false,
         modes: Modes::DEBEZIUM,
         columns: Columns::default(),
         transaction_topic: None,

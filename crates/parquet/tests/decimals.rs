@@ -45,6 +45,7 @@ fn numbers_have_the_digits_of_their_column() {
         schemas: true,
         schemas_for_defaults: false,
         formless_null: false,
+        losses_too: false,
         nulls: Nulls::KEPT,
         modes: Modes::DEBEZIUM,
         columns: Columns::all(),

@@ -181,7 +181,7 @@ fn column(
             // A column whose type was changed since may have another default now.
             let default = now.filter(|now| now.type_oid == type_oid).and_then(|now| now.default.as_deref());
             let default = default.and_then(|expression| constant_default(&pg, expression));
-            (Column { kind, default, ..text }, None)
+            (Column { kind, default, loss: pg.loss(), ..text }, None)
         }
         Err(error) => (text, Some(error.to_string())),
     }

@@ -194,6 +194,7 @@ pub fn capture_settings(config: &SourceConfig, offsets_topic: &str) -> CaptureSe
             nulls: config.nulls,
             modes: config.modes,
             formless_null: config.formless_null,
+            losses_too: config.losses_too,
             columns: config.columns.clone(),
             transaction_topic: config.transaction_topic.clone(),
         },

@@ -80,6 +80,13 @@ pub(crate) fn compare(topic: &[Taken], native: &[Taken]) -> Verdict {
 
 /// Each record's transaction; a tombstone belongs to the delete before it.
 fn xids(side: &[Taken]) -> Vec<Option<u64>> {
+    /// With the schema beside it, or alone.
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Whole {
+        Typed { payload: Envelope },
+        Bare(Envelope),
+    }
     #[derive(Deserialize)]
     struct Envelope {
         source: Source,
@@ -92,7 +99,9 @@ fn xids(side: &[Taken]) -> Vec<Option<u64>> {
     let mut last = None;
     let xid = |taken: &Taken| {
         if let Some(value) = &taken.value {
-            last = serde_json::from_slice::<Envelope>(value).ok().and_then(|envelope| envelope.source.xid);
+            last = serde_json::from_slice(value).ok().and_then(|whole| match whole {
+                Whole::Typed { payload: envelope } | Whole::Bare(envelope) => envelope.source.xid,
+            });
         }
         last
     };
@@ -154,6 +163,20 @@ mod tests {
         let native = [change("k", 7, "a", 5), change("l", 8, "b", 7), tombstone("k")];
         let verdict = compare(&topic, &native);
         assert_eq!((verdict.alike, verdict.differing, verdict.beyond), (3, 0, 0), "{verdict:?}");
+    }
+
+    #[test]
+    fn records_with_their_schemas_are_compared_too() {
+        let typed = |taken: Taken| {
+            let payload = String::from_utf8(taken.value.unwrap()).unwrap();
+            let schema = r#"{"type":"struct","fields":[{"type":"string","optional":false,"field":"op"}]}"#;
+            let value = format!(r#"{{"schema":{schema},"payload":{payload}}}"#).into_bytes();
+            Taken { key: taken.key, value: Some(value) }
+        };
+        let topic = [typed(change("k", 7, "a", 100)), typed(change("l", 8, "b", 2000))];
+        let native = [typed(change("k", 7, "a", 5)), typed(change("l", 8, "B", 7))];
+        let verdict = compare(&topic, &native);
+        assert_eq!((verdict.alike, verdict.differing, verdict.beyond), (1, 1, 0), "{verdict:?}");
     }
 
     #[test]

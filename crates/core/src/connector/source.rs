@@ -24,6 +24,8 @@ const KEY_NULLS: &str = "key.converter.replace.null.with.default";
 const NULLS: &str = "value.converter.replace.null.with.default";
 /// What becomes of a value that its mode has no form for.
 const FORMLESS: &str = "datapipe.values.without.form";
+/// What becomes of values that Debezium loses.
+const LOST: &str = "datapipe.values.lost";
 /// Whether rows without a key are read.
 const KEYLESS: &str = "datapipe.snapshot.without.key";
 
@@ -94,6 +96,8 @@ pub struct SourceConfig {
     pub nulls: Nulls,
     /// `datapipe.values.without.form=null`: a value that its mode has no form for is NULL.
     pub formless_null: bool,
+    /// `datapipe.values.lost=drop`: what Debezium loses is lost here too.
+    pub losses_too: bool,
     /// Keys that were given and change nothing here.
     pub ignored: Vec<String>,
     /// Keys that nobody knows, passed over under `datapipe.unknown.keys=ignore`.
@@ -150,6 +154,7 @@ impl SourceConfig {
                 default_in_values: reader.boolean(NULLS, true),
             },
             formless_null: reader.choice(FORMLESS) == "null",
+            losses_too: reader.choice(LOST) == "drop",
             ignored: Vec::new(),
             unknown: Vec::new(),
         };
@@ -213,6 +218,7 @@ impl SourceConfig {
             ("heartbeat.action.query", self.heartbeat_query.clone()),
         ];
         map.extend(self.formless_null.then(|| (FORMLESS.to_owned(), "null".to_owned())));
+        map.extend(self.losses_too.then(|| (LOST.to_owned(), "drop".to_owned())));
         map.extend(self.keyless_snapshot.then(|| (KEYLESS.to_owned(), "true".to_owned())));
         map.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
         map

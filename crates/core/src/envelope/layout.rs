@@ -6,7 +6,7 @@ use super::columns::{Columns, Mask, Shape};
 use super::{Lost, Nulls, RowError};
 use crate::change::{Cell, Column, Relation, Tuple};
 use crate::value::json::write_string;
-use crate::value::{Modes, ValueError, write_default, write_fallback, write_unchanged, write_value};
+use crate::value::{Loss, Modes, ValueError, write_default, write_fallback, write_unchanged, write_value};
 
 /// The form of all rows of a capture.
 #[derive(Clone, Debug)]
@@ -16,6 +16,16 @@ pub(super) struct Form {
     pub(super) nulls: Nulls,
     /// Where values are counted that have no form and are NULL for it; none if such a value is an error.
     pub(super) losses: Option<Losses>,
+    /// What Debezium loses is lost too.
+    pub(super) losses_too: bool,
+}
+
+impl Form {
+    /// Whether the row images leave a column out.
+    pub(super) fn hides(&self, relation: &Relation, column: &Column) -> bool {
+        (self.losses_too && column.loss == Loss::Column)
+            || self.columns.hides(&relation.schema, &relation.name, &column.name)
+    }
 }
 
 /// Counted between two looks.
@@ -54,6 +64,8 @@ struct CellForm {
     hidden: bool,
     /// What is done to its value in the row images.
     mask: Option<Mask>,
+    /// What of its values is lost on purpose.
+    loss: Loss,
     /// What stands for a value that is not there: in the key, and in the row images, where it is masked already.
     absent: [Box<[u8]>; 2],
 }
@@ -63,7 +75,10 @@ impl CellForm {
         let mut name = Vec::new();
         write_string(column.name.as_bytes(), &mut name).expect("a name is a string, so it is UTF-8");
         name.push(b':');
-        let Shape { hidden, mask } = form.columns.shape(&relation.schema, &relation.name, column, form.modes);
+        let Shape { mask, .. } = form.columns.shape(&relation.schema, &relation.name, column, form.modes);
+        let hidden = form.hides(relation, column);
+        // Of a NOT NULL column Debezium could not write null either.
+        let loss = if form.losses_too && column.nullable { column.loss } else { Loss::None };
         let mut default = Vec::new();
         // Debezium asks the catalog for the columns that it shows only: of others it knows no more than the name.
         let known = !hidden;
@@ -86,7 +101,18 @@ impl CellForm {
         };
         let Nulls { default_in_keys, default_in_values } = form.nulls;
         let absent = [absent(default_in_keys, None), absent(default_in_values, mask.as_ref())];
-        Self { name: name.into_boxed_slice(), hidden, mask, absent }
+        Self { name: name.into_boxed_slice(), hidden, mask, loss, absent }
+    }
+
+    /// Whether a value is lost on purpose.
+    #[inline]
+    fn loses(&self, cell: Cell<'_>, read: bool) -> bool {
+        match self.loss {
+            Loss::None => false,
+            Loss::Streamed => !read,
+            Loss::Elements => matches!(cell, Cell::Text(text) if text != b"{}"),
+            Loss::Column => true,
+        }
     }
 }
 
@@ -95,6 +121,8 @@ impl CellForm {
 pub(super) struct Image<'a> {
     pub(super) row: &'a Tuple,
     pub(super) old: Option<&'a Tuple>,
+    /// A query has read it; otherwise the stream has brought it.
+    pub(super) read: bool,
 }
 
 impl Layout {
@@ -167,7 +195,7 @@ impl Layout {
     }
 
     pub(super) fn write_image(&self, image: Option<Image<'_>>, out: &mut Vec<u8>) -> Result<(), RowError> {
-        let Some(Image { row, old }) = image else {
+        let Some(Image { row, old, read }) = image else {
             out.extend_from_slice(b"null");
             return Ok(());
         };
@@ -176,14 +204,15 @@ impl Layout {
         let mut separator = b'{';
         for (column, cell) in row.cells().enumerate() {
             let old_cell = old.as_mut().and_then(Iterator::next);
-            let CellForm { name, hidden, mask, absent } = &self.cells[column];
+            let form = &self.cells[column];
+            let CellForm { name, hidden, mask, absent, .. } = form;
             if *hidden {
                 continue;
             }
             out.push(separator);
             separator = b',';
             out.extend_from_slice(name);
-            if cell == Cell::Null {
+            if cell == Cell::Null || form.loses(cell, read) {
                 out.extend_from_slice(&absent[1]);
                 continue;
             }

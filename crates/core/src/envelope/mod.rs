@@ -46,12 +46,15 @@ pub struct RowWriter {
 impl RowWriter {
     /// A writer of values in these forms.
     pub const fn new(modes: Modes) -> Self {
-        Self { form: Form { modes, columns: Columns::all(), nulls: Nulls::KEPT, losses: None }, layout: None }
+        Self {
+            form: Form { modes, columns: Columns::all(), nulls: Nulls::KEPT, losses: None, losses_too: false },
+            layout: None,
+        }
     }
 
     /// Appends a row; what was appended is of no use after an error.
     pub fn write(&mut self, relation: &Arc<Relation>, row: &Tuple, out: &mut Vec<u8>) -> Result<(), RowError> {
-        Layout::of(&mut self.layout, relation, &self.form).write_image(Some(Image { row, old: None }), out)
+        Layout::of(&mut self.layout, relation, &self.form).write_image(Some(Image { row, old: None, read: false }), out)
     }
 }
 
@@ -92,6 +95,7 @@ impl Encoder {
                 columns: settings.columns,
                 nulls: settings.nulls,
                 losses: settings.formless_null.then(Losses::default),
+                losses_too: settings.losses_too,
             },
             topic: settings.data_topic,
             tombstones: settings.tombstones_on_delete,
@@ -123,7 +127,7 @@ impl Encoder {
     pub fn write_key(&mut self, relation: &Arc<Relation>, row: &Tuple, out: &mut Vec<u8>) -> Result<bool, RowError> {
         let layout = Layout::of(&mut self.layout, relation, &self.form);
         self.wrapper.prepare(layout, &self.form);
-        self.wrapper.write_key(layout, Image { row, old: None }, out)
+        self.wrapper.write_key(layout, Image { row, old: None, read: false }, out)
     }
 
     /// Writes a change; nothing is emitted if any part of it cannot be written.
@@ -149,28 +153,28 @@ impl Encoder {
         };
         let (keyed, tombstone) = match &change.action {
             Action::Insert(new) => {
-                let keyed = wrapper.write_key(layout, Image { row: new, old: None }, &mut buffers.key)?;
-                layout.write_images(None, Some(Image { row: new, old: None }), &mut buffers.value)?;
+                let keyed = wrapper.write_key(layout, Image { row: new, old: None, read: false }, &mut buffers.key)?;
+                layout.write_images(None, Some(Image { row: new, old: None, read: false }), &mut buffers.value)?;
                 place(&mut buffers.value, b'c');
                 (keyed, false)
             }
             Action::Update { old, new } => {
                 let old = old.as_ref().map(image_of);
-                let new = Image { row: new, old };
+                let new = Image { row: new, old, read: false };
                 let keyed = wrapper.write_key(layout, new, &mut buffers.key)?;
                 if let Some(old) = old.filter(|_| keyed) {
-                    wrapper.write_key(layout, Image { row: old, old: None }, &mut buffers.old_key)?;
+                    wrapper.write_key(layout, Image { row: old, old: None, read: false }, &mut buffers.old_key)?;
                     if buffers.old_key != buffers.key {
                         return self.encode_key_change(change, transaction, now_us, Halves::Both, emit);
                     }
                 }
-                let before = old.map(|row| Image { row, old: None });
+                let before = old.map(|row| Image { row, old: None, read: false });
                 layout.write_images(before, Some(new), &mut buffers.value)?;
                 place(&mut buffers.value, b'u');
                 (keyed, false)
             }
             Action::Delete(old) => {
-                let old = Image { row: image_of(old), old: None };
+                let old = Image { row: image_of(old), old: None, read: false };
                 let keyed = wrapper.write_key(layout, old, &mut buffers.key)?;
                 layout.write_images(Some(old), None, &mut buffers.value)?;
                 place(&mut buffers.value, b'd');
@@ -253,8 +257,8 @@ impl Encoder {
         key.clear();
         old_key.clear();
         let old = image_of(old);
-        let keyed = layout.write_key(Image { row: new, old: Some(old) }, key)?;
-        layout.write_key(Image { row: old, old: None }, old_key)?;
+        let keyed = layout.write_key(Image { row: new, old: Some(old), read: false }, key)?;
+        layout.write_key(Image { row: old, old: None, read: false }, old_key)?;
         Ok(keyed && key != old_key)
     }
 
@@ -272,7 +276,7 @@ impl Encoder {
         let layout = Layout::of(layout, relation, form);
         wrapper.prepare(layout, form);
         buffers.clear();
-        let row = Image { row, old: None };
+        let row = Image { row, old: None, read: true };
         let keyed = wrapper.write_key(layout, row, &mut buffers.key)?;
         wrapper.open(&mut buffers.value);
         layout.write_images(None, Some(row), &mut buffers.value)?;
@@ -291,8 +295,8 @@ impl Encoder {
         emit: Emit<'_>,
     ) -> Result<(), RowError> {
         let Action::Update { old: Some(old), new } = &change.action else { return Ok(()) };
-        let old = Image { row: image_of(old), old: None };
-        let new = Image { row: new, old: Some(old.row) };
+        let old = Image { row: image_of(old), old: None, read: false };
+        let new = Image { row: new, old: Some(old.row), read: false };
         let Self { source, transactions, layout, wrapper, buffers, context, form, .. } = self;
         let layout = Layout::of(layout, &change.relation, form);
         wrapper.prepare(layout, form);

@@ -95,7 +95,7 @@ fn key_schema(name: &str, layout: &Layout, form: &Form) -> String {
     let relation = &layout.relation;
     let field = |at: &usize| {
         let column = &relation.columns[*at];
-        if form.columns.hides(&relation.schema, &relation.name, &column.name) {
+        if form.hides(relation, column) {
             // Of such a column Debezium knows neither that it is NOT NULL nor its default.
             return field(&Column::new(&column.name, column.kind.clone(), true), form.modes, None);
         }
@@ -107,7 +107,7 @@ fn key_schema(name: &str, layout: &Layout, form: &Form) -> String {
 }
 
 fn value_schema(name: &str, relation: &Relation, form: &Form) -> String {
-    let shown = |column: &&Column| !form.columns.hides(&relation.schema, &relation.name, &column.name);
+    let shown = |column: &&Column| !form.hides(relation, column);
     let field = |column: &Column| field(column, form.modes, form.columns.marked(relation, column));
     let columns: Vec<String> = relation.columns.iter().filter(shown).map(field).collect();
     let (columns, row) = (columns.join(","), quoted(&format!("{name}.Value")));

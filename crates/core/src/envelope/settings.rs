@@ -31,6 +31,8 @@ pub struct EnvelopeSettings {
     pub modes: Modes,
     /// A value that its mode has no form for, and an array of two dimensions, is NULL if its column may be.
     pub formless_null: bool,
+    /// Values that Debezium loses are lost here too: see [`crate::value::Loss`].
+    pub losses_too: bool,
     /// Which columns records hold, and how.
     pub columns: Columns,
     /// The topic of transactions' begins and ends (`provide.transaction.metadata`); none if nothing is told of them.

@@ -334,6 +334,7 @@ fn source_config(place: &Place<'_>, names: &Names, table: &Table, source: &Sourc
         // NULL stays null in values. A planned key has no nullable column.
         nulls: Nulls { default_in_values: false, ..Nulls::REPLACED },
         formless_null: false,
+        losses_too: false,
         ignored: Vec::new(),
         unknown: Vec::new(),
     };

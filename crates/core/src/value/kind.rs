@@ -100,6 +100,20 @@ pub struct Digits {
     pub scale: u16,
 }
 
+/// What Debezium makes of values that it loses and that this keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Loss {
+    /// It keeps them too.
+    #[default]
+    None,
+    /// Null in a stream; a snapshot has the value.
+    Streamed,
+    /// Null, but for an empty array.
+    Elements,
+    /// The column is left out.
+    Column,
+}
+
 /// A type that a record has no form for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("type {name} is not supported: {why}")]
@@ -119,6 +133,24 @@ impl fmt::Display for PgType {
             write!(f, "{}.", self.schema)?;
         }
         f.write_str(&self.name)
+    }
+}
+
+impl PgType {
+    /// What Debezium loses of values of this type.
+    pub fn loss(&self) -> Loss {
+        match (&self.element, self.category) {
+            (Some(element), 'A') => match (element.kind, element.name.as_str()) {
+                ('d', _) => Loss::Column,
+                ('e', _) => Loss::Elements,
+                _ if element.schema != "pg_catalog" => Loss::None,
+                (_, "name" | "xml" | "money" | "interval" | "varbit") => Loss::Column,
+                (_, "bit") => Loss::Elements,
+                _ => Loss::None,
+            },
+            _ if self.schema == "pg_catalog" && self.name == "name" => Loss::Streamed,
+            _ => Loss::None,
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub use fallback::{write_fallback, write_unchanged};
 pub use modes::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, Modes, TimeMode};
 
 pub use default::{constant_default, write_default};
-pub use kind::{ColumnType, Digits, PgType, UnsupportedType, resolve};
+pub use kind::{ColumnType, Digits, Loss, PgType, UnsupportedType, resolve};
 
 /// What stands for a TOASTed value that an update left alone.
 pub const UNAVAILABLE: &str = "__debezium_unavailable_value";

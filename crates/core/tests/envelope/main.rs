@@ -31,6 +31,7 @@ fn settings(prefix: &str, table: &str) -> EnvelopeSettings {
         schemas: false,
         schemas_for_defaults: false,
         formless_null: false,
+        losses_too: false,
         nulls: Nulls::REPLACED,
         modes: Modes::PLAN,
         columns: Columns::default(),

@@ -56,6 +56,7 @@ pub(crate) fn settings() -> CaptureSettings {
             schemas: false,
             schemas_for_defaults: false,
             formless_null: false,
+            losses_too: false,
             nulls: Nulls::KEPT,
             modes: Modes::PLAN,
             columns: Columns::default(),

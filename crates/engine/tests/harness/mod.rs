@@ -101,6 +101,7 @@ impl Subject for Engine {
                 schemas: false,
                 schemas_for_defaults: false,
                 formless_null: false,
+                losses_too: false,
                 nulls: Nulls::KEPT,
                 modes: Modes::PLAN,
                 columns: Columns::default(),

@@ -127,6 +127,16 @@ pub(super) const SOURCE_EXTENSIONS: &[ConfigKey] = &[
     .default("refuse")
     .only(&["refuse", "null"]),
     key(
+        "datapipe.values.lost",
+        T::String,
+        I::Low,
+        W::Short,
+        "Lost values",
+        "What becomes of values that the reference loses: keep has them, drop loses them as it does. A name column is NULL when streamed; arrays of enums and of bit are NULL; arrays of name, xml, money, interval, varbit and domains are left out.",
+    )
+    .default("keep")
+    .only(&["keep", "drop"]),
+    key(
         "datapipe.errors.deadletterqueue.topic.name",
         T::String,
         I::Medium,
