@@ -395,6 +395,10 @@ fn schemas_and_nulls_are_read_and_written() {
     let config = SourceConfig::from_map(&map).unwrap();
     assert!(config.key_schemas && config.schemas && config.to_map() == map);
     assert_eq!(config.nulls, Nulls { default_in_keys: false, default_in_values: true });
+    // Comments would stand in schemas: without these they make no difference.
+    let comments = ("include.schema.comments", "true");
+    assert!(SourceConfig::from_map(&with(map, &[comments])).is_err());
+    assert!(SourceConfig::from_map(&with(planned_map(Role::Source), &[comments])).is_ok());
     let planned = SourceConfig::from_map(&planned_map(Role::Source)).unwrap();
     assert_eq!(planned.nulls, Nulls { default_in_keys: true, default_in_values: false });
 }
@@ -417,6 +421,8 @@ fn keys_that_nobody_knows_are_passed_over_where_that_is_asked_for() {
         ("snapshot.select.statement.overrides", "public.users"),
         ("column.mask.wiht.5.chars", "public.users.email"),
         ("datapipe.unknown", "1"),
+        ("value.converter.decimal.format", "NUMERIC"),
+        ("internal.something", "true"),
         ("transforms.x.type", "y"),
         ("decimal.handling.mod", "string"),
     ];

@@ -148,13 +148,11 @@ impl<'a> Reader<'a> {
         self.map.get(key).map(|value| value.trim())
     }
 
-    /// Whether a key is one that may be passed over under `datapipe.unknown.keys=ignore`: known to nobody, of no family that
-    /// decides what is written, and no typing error of a served key.
+    /// Whether a key is one that may be passed over under `datapipe.unknown.keys=ignore`: of no family that has known keys,
+    /// as `value.converter.decimal.format` is, and no typing error of a served key.
     fn is_foreign(&self, key: &str) -> bool {
-        const FAMILIES: [&str; 5] = ["datapipe.", "transforms.", "predicates.", "column.", "signal."];
-        self.plugin.key(key).is_none()
-            && !FAMILIES.iter().any(|family| key.starts_with(family))
-            && nearest(self.plugin, key).is_none()
+        let family = |key: &str| key.split('.').next().map(str::to_owned);
+        !self.plugin.keys().any(|known| family(known.name) == family(key)) && nearest(self.plugin, key).is_none()
     }
 
     /// Checks the keys whose value matters to nobody but must be one that is served, and accounts for every key that

@@ -19,6 +19,8 @@ const JSON_CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
 const KEY_SCHEMAS: &str = "key.converter.schemas.enable";
 /// Whether values carry their schema.
 const SCHEMAS: &str = "value.converter.schemas.enable";
+/// Whether schemas carry comments.
+const COMMENTS: &str = "include.schema.comments";
 /// Whether a column's default stands in the place of NULL.
 const KEY_NULLS: &str = "key.converter.replace.null.with.default";
 const NULLS: &str = "value.converter.replace.null.with.default";
@@ -158,6 +160,9 @@ impl SourceConfig {
             ignored: Vec::new(),
             unknown: Vec::new(),
         };
+        if reader.boolean(COMMENTS, false) && (config.schemas || config.key_schemas) {
+            reader.problem(COMMENTS, "is true, and schemas are written without comments", "set false");
+        }
         let reads = |key: &&String| Transforms::reads(key) || Columns::reads(key) || SignalConfig::reads(key);
         let own = map.keys().filter(reads).cloned().collect();
         let Unread { ignored, unknown } = reader.finish(&own)?;

@@ -18,7 +18,7 @@ pub(super) const CONNECTOR: &[ConfigKey] = &[
     key("event.converting.failure.handling.mode", T::String, I::Medium, W::Medium, "Event converting failure handling mode", "What the JVM connector does with a value that it cannot convert. The native worker sends such a row to the dead letter topic, or stops.").default("warn").ignored(),
     key("decimal.handling.mode", T::String, I::Medium, W::Short, "Decimal Handling", "How numeric values are written.").default("precise").only(DecimalMode::VALUES),
     key("time.precision.mode", T::String, I::Medium, W::Short, "Time Precision", "How dates and times are written.").default("adaptive").only(TimeMode::VALUES),
-    key("include.schema.comments", T::Boolean, I::Medium, W::Short, "Include Table and Column Comments", "Whether schemas carry comments. Records without schemas have none.").default("false").ignored(),
+    key("include.schema.comments", T::Boolean, I::Medium, W::Short, "Include Table and Column Comments", "Whether schemas carry comments. Records without schemas have none; beside schemas only false is served.").default("false").read(),
     key("hstore.handling.mode", T::String, I::Low, W::Medium, "HStore Handling", "How hstore values are written.").default("json").only(HstoreMode::VALUES),
     key("interval.handling.mode", T::String, I::Low, W::Medium, "Interval Handling", "How intervals are written.").default("numeric").only(IntervalMode::VALUES),
     key("message.prefix.include.list", T::List, I::Medium, W::Long, "Include Logical Decoding Message Prefixes", "Prefixes of logical messages that become events."),

@@ -108,7 +108,7 @@ const UNKNOWN_KEYS: ConfigKey = key(
     I::Low,
     W::Short,
     "Unknown keys",
-    "What becomes of keys that neither the reference nor datapipe knows: refuse, or ignore as Kafka Connect does, with each named in the log and by validation. Refused in any case are keys that are known and not served, keys of datapipe, of transforms and of columns, and what is nearly a key that is served.",
+    "What becomes of keys that neither the reference nor datapipe knows: refuse, or ignore as Kafka Connect does, with each named in the log and by validation. Refused in any case are keys that are known and not served, any whose first part is that of a known key, as datapipe or column, and what is nearly a key that is served.",
 )
 .default("refuse")
 .only(&["refuse", "ignore"]);
