@@ -4,6 +4,7 @@
 
 use datapipe_core::connector::keys::{POSTGRES_SOURCE, S3_SINK};
 use datapipe_core::connector::{Plugin, SinkConfig, SourceConfig, masked, sink_offset, source_offset_problem};
+use datapipe_core::envelope::Nulls;
 use datapipe_core::port::connect::{ConfigMap, JsonMap};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -35,6 +36,11 @@ fn source() -> ConfigMap {
         ("transforms.route.regex", "(.*)"),
         ("transforms.route.replacement", "$1"),
     ])
+}
+
+fn with(mut base: ConfigMap, keys: &[(&str, &str)]) -> ConfigMap {
+    base.extend(map(keys));
+    base
 }
 
 fn sink() -> ConfigMap {
@@ -184,4 +190,57 @@ proptest! {
             prop_assert!(read.offset.is_none_or(|offset| offset >= 0));
         }
     }
+}
+
+#[test]
+fn schemas_and_nulls_are_read_and_written() {
+    let keys = [
+        ("key.converter.schemas.enable", "true"),
+        ("value.converter.schemas.enable", "true"),
+        ("key.converter.replace.null.with.default", "false"),
+        ("value.converter.replace.null.with.default", "true"),
+        ("provide.transaction.metadata", "true"),
+        ("column.mask.with.5.chars", "public.users.email"),
+    ];
+    let map = with(source(), &keys);
+    let config = SourceConfig::from_map(&map).unwrap();
+    assert!(config.key_schemas && config.schemas);
+    let written = config.to_map();
+    assert!(keys.iter().all(|(key, value)| written[*key] == *value), "{written:?}");
+    assert_eq!(config.nulls, Nulls { default_in_keys: false, default_in_values: true });
+    // Comments would stand in schemas: without these they make no difference.
+    let comments = ("include.schema.comments", "true");
+    assert!(SourceConfig::from_map(&with(map, &[comments])).is_err());
+    assert!(SourceConfig::from_map(&with(source(), &[comments])).is_ok());
+    let others = SourceConfig::from_map(&source()).unwrap();
+    assert_eq!(others.nulls, Nulls { default_in_keys: true, default_in_values: false });
+}
+
+#[test]
+fn keys_that_nobody_knows_are_passed_over_where_that_is_asked_for() {
+    let unknown = [("vendor.audit", "on"), ("x", "1")];
+    let refused = SourceConfig::from_map(&with(source(), &unknown)).unwrap_err();
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    let lenient = ("datapipe.unknown.keys", "ignore");
+    for (planned, read) in [
+        (source(), (|map| SourceConfig::from_map(map).map(|config| config.unknown)) as fn(&ConfigMap) -> _),
+        (sink(), |map| SinkConfig::from_map(map).map(|config| config.unknown)),
+    ] {
+        let map = with(with(planned, &unknown), &[lenient]);
+        assert_eq!(read(&map).unwrap(), ["vendor.audit", "x"]);
+    }
+    // What would change the records, or was meant to, is refused all the same.
+    let known = [
+        ("snapshot.select.statement.overrides", "public.users"),
+        ("column.mask.wiht.5.chars", "public.users.email"),
+        ("datapipe.unknown", "1"),
+        ("value.converter.decimal.format", "NUMERIC"),
+        ("internal.something", "true"),
+        ("transforms.x.type", "y"),
+        ("decimal.handling.mod", "string"),
+    ];
+    let map = with(with(source(), &known), &[lenient]);
+    let refused = SourceConfig::from_map(&map).unwrap_err();
+    assert_eq!(refused.len(), known.len() - 1, "a transform that is not in `transforms` is none: {refused:?}");
+    assert!(SourceConfig::from_map(&with(source(), &[("datapipe.unknown.keys", "warn")])).is_err());
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use datapipe_core::catalog::Catalog;
 use datapipe_core::connector::{ConfigSecret, JvmFlavour, SinkConfig, SourceConfig, for_jvm};
-use datapipe_core::envelope::Nulls;
 use datapipe_core::layout::Layout;
 use datapipe_core::output::Output;
 use datapipe_core::plan::{Plan, Problems};
@@ -379,55 +378,4 @@ fn modes_of_values_are_read_and_written() {
         let other = SourceConfig::from_map(&map.clone().into_iter().filter(|(found, _)| found != key).collect());
         assert_ne!(other.unwrap(), config, "{key} has another default");
     }
-}
-
-#[test]
-fn schemas_and_nulls_are_read_and_written() {
-    let keys = [
-        ("key.converter.schemas.enable", "true"),
-        ("value.converter.schemas.enable", "true"),
-        ("key.converter.replace.null.with.default", "false"),
-        ("value.converter.replace.null.with.default", "true"),
-        ("provide.transaction.metadata", "true"),
-        ("column.mask.with.5.chars", "public.users.email"),
-    ];
-    let map = with(planned_map(Role::Source), &keys);
-    let config = SourceConfig::from_map(&map).unwrap();
-    assert!(config.key_schemas && config.schemas && config.to_map() == map);
-    assert_eq!(config.nulls, Nulls { default_in_keys: false, default_in_values: true });
-    // Comments would stand in schemas: without these they make no difference.
-    let comments = ("include.schema.comments", "true");
-    assert!(SourceConfig::from_map(&with(map, &[comments])).is_err());
-    assert!(SourceConfig::from_map(&with(planned_map(Role::Source), &[comments])).is_ok());
-    let planned = SourceConfig::from_map(&planned_map(Role::Source)).unwrap();
-    assert_eq!(planned.nulls, Nulls { default_in_keys: true, default_in_values: false });
-}
-
-#[test]
-fn keys_that_nobody_knows_are_passed_over_where_that_is_asked_for() {
-    let unknown = [("vendor.audit", "on"), ("x", "1")];
-    let refused = SourceConfig::from_map(&with(planned_map(Role::Source), &unknown)).unwrap_err();
-    assert_eq!(refused.len(), 2, "{refused:?}");
-    let lenient = ("datapipe.unknown.keys", "ignore");
-    for (role, read) in [
-        (Role::Source, (|map| SourceConfig::from_map(map).map(|config| config.unknown)) as fn(&ConfigMap) -> _),
-        (Role::Sink, |map| SinkConfig::from_map(map).map(|config| config.unknown)),
-    ] {
-        let map = with(with(planned_map(role), &unknown), &[lenient]);
-        assert_eq!(read(&map).unwrap(), ["vendor.audit", "x"]);
-    }
-    // What would change the records, or was meant to, is refused all the same.
-    let known = [
-        ("snapshot.select.statement.overrides", "public.users"),
-        ("column.mask.wiht.5.chars", "public.users.email"),
-        ("datapipe.unknown", "1"),
-        ("value.converter.decimal.format", "NUMERIC"),
-        ("internal.something", "true"),
-        ("transforms.x.type", "y"),
-        ("decimal.handling.mod", "string"),
-    ];
-    let map = with(with(planned_map(Role::Source), &known), &[lenient]);
-    let refused = SourceConfig::from_map(&map).unwrap_err();
-    assert_eq!(refused.len(), known.len() - 1, "a transform that is not in `transforms` is none: {refused:?}");
-    assert!(SourceConfig::from_map(&with(planned_map(Role::Source), &[("datapipe.unknown.keys", "warn")])).is_err());
 }
