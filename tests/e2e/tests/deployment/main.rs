@@ -8,6 +8,7 @@
 mod admission;
 mod bed;
 mod contract;
+mod handover;
 mod interrupted;
 mod isolation;
 mod memory;
