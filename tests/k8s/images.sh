@@ -6,6 +6,7 @@
 #   BED                         what the tests ask in the cluster
 #   MINIO                       the S3 server
 #   JARS                        a file with the folders of the broker's jars, of Kafka Connect's and of Debezium's
+#   ARCHIVE                     the archive of Kafka Connect's classes
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=$1
@@ -111,11 +112,12 @@ postgres
 jars broker /opt/kafka/libs "$broker_jars"
 jars connect /opt/kafka/libs "$connect_jars"
 jars debezium /opt/plugins/debezium-postgres "$debezium_jars"
+mkdir -p "$(layer archive)/opt/kafka" && cp "$ARCHIVE" "$work/archive/opt/kafka/connect.jsa"
 program datapipe-run "$DATAPIPE_RUN"
 program bed "$BED"
 mkdir -p "$(layer minio)/usr/bin" && cp "$MINIO" "$work/minio/usr/bin/minio"
 
-for name in base jre postgres broker connect debezium datapipe-run bed minio; do
+for name in base jre postgres broker connect debezium archive datapipe-run bed minio; do
     tar --sort=name --owner=0 --group=0 --numeric-owner -C "$work/$name" -cf "$work/$name.tar" .
     rm -rf "${work:?}/$name"
 done
@@ -126,7 +128,7 @@ image() { # NAME LAYER...
     for layer in "${@:2}"; do words+=("$work/$layer.tar"); done
 }
 words=()
-image datapipe-connect:4.3.1-debezium-3.7.0 base jre connect debezium; words+=(--)
+image datapipe-connect:4.3.1-debezium-3.7.0 base jre connect debezium archive; words+=(--)
 image apache/kafka:4.3.1 base jre broker; words+=(--)
 image "postgres:$postgres_major" base postgres; words+=(--)
 image localhost/minio:2026-02-12 base minio; words+=(--)

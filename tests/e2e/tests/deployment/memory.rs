@@ -91,7 +91,13 @@ impl Container {
 /// Looks at containers while something happens.
 pub(crate) struct Watch {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Vec<Container>>,
+    thread: Option<JoinHandle<Vec<Container>>>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Watch {
@@ -105,13 +111,13 @@ impl Watch {
             }
             containers
         });
-        Self { stop, thread }
+        Self { stop, thread: Some(thread) }
     }
 
     /// The containers, and what they took.
-    pub(crate) fn end(self) -> (Vec<Container>, Vec<Figures>) {
+    pub(crate) fn end(mut self) -> (Vec<Container>, Vec<Figures>) {
         self.stop.store(true, Ordering::Relaxed);
-        let mut containers = self.thread.join().unwrap();
+        let mut containers = self.thread.take().unwrap().join().unwrap();
         let figures = containers.iter_mut().map(Container::figures).collect();
         (containers, figures)
     }

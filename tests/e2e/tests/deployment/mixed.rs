@@ -1,5 +1,6 @@
 //! All kinds of workers beside each other: rows go from PostgreSQL to objects.
 
+use std::fs;
 use std::time::Instant;
 
 use crate::bed::{Bed, Deployment, TABLES};
@@ -11,6 +12,11 @@ fn objects_hold_what_postgresql_holds() {
     let bed = Bed::find();
     bed.deployed(Deployment::Mixed);
     let mut containers = Container::all(&bed);
+    // An archive that does not fit is passed over without a word.
+    for container in containers.iter().filter(|container| container.name == "kafka-connect") {
+        let maps = |process: &i32| fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
+        assert!(container.processes().iter().any(|process| maps(process).contains("connect.jsa")), "{}", container.app);
+    }
     let before: Vec<Figures> = containers.iter_mut().map(Container::figures).collect();
     let watch = Watch::begin(containers);
     let begun = Instant::now();
