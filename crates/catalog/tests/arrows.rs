@@ -28,11 +28,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("worker", &["connect", "core", "engine"]),
     ("catalog", &["core", "table-*"]),
     ("table-*", &["core"]),
+    ("checks", &["connect", "core", "kafka", "postgres", "reconcile", "s3"]),
     ("deploy", &["boot", "catalog", "core", "k8s"]),
     (
         "run",
         &["boot", "catalog", "connect", "core", "embedded", "engine", "kafka", "postgres", "reconcile", "s3", "worker"],
     ),
+    ("verify", &["boot", "catalog", "checks", "core", "k8s"]),
     // The facade re-exports rooms, by feature.
     (
         "datapipe",

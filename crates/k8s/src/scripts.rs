@@ -37,10 +37,8 @@ program() {
 pub(crate) fn render(options: &RenderOptions, tree: &mut Tree) {
     let deploy = "Brings the cluster to what this folder says, and waits until rows can flow.";
     tree.put_program("deploy-multi-instance.sh", script(deploy, "datapipe-deploy", "apply", &options.flags));
-    let verify = "Compares the rows in PostgreSQL with what the objects in S3 say.";
-    // How tables are deployed is nothing to it.
-    let settings = |pair: &&[String]| matches!(pair[0].as_str(), "--config" | "--set");
-    let flags: Vec<String> = options.flags.chunks_exact(2).filter(settings).flatten().cloned().collect();
+    let verify = "Says whether every worker and its connectors are healthy.";
+    let flags: Vec<String> = std::iter::once("--deployed".to_owned()).chain(options.flags.clone()).collect();
     tree.put_program("verify-multi-instance.sh", script(verify, "datapipe-verify", "", &flags));
 }
 

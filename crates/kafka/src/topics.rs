@@ -135,6 +135,45 @@ pub async fn ensure(config: &KafkaConfig, specs: &[TopicSpec]) -> Result<TopicRe
     Ok(report)
 }
 
+/// A topic as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundTopic {
+    /// Its partitions.
+    pub partitions: i32,
+    /// Its configuration, the broker's defaults included; empty if this user may not see it.
+    pub configs: BTreeMap<String, String>,
+}
+
+/// Looks at topics and changes nothing; none for those that the cluster does not know.
+///
+/// # Errors
+/// If the cluster cannot be asked.
+pub async fn look(config: &KafkaConfig, names: &[String]) -> Result<Vec<Option<FoundTopic>>, PortError> {
+    let attempt = || format!("looking at {} topics", names.len());
+    let admin = admin(config).map_err(|error| port_error(attempt(), &error))?;
+    let (cluster, wanted) = (config.clone(), names.to_vec());
+    let counts = blocking("counting partitions", move || {
+        let count = |name: &String| match tail::partitions(&cluster, name) {
+            Ok(partitions) => Ok(Some(partitions)),
+            Err(error) if error.kind() == ErrorKind::Refused => Ok(None),
+            Err(error) => Err(error),
+        };
+        wanted.iter().map(count).collect::<Result<Vec<_>, PortError>>()
+    })
+    .await?;
+    let specs: Vec<TopicSpec> = names.iter().map(|name| TopicSpec::new(name, 1, 1)).collect();
+    let there: Vec<&TopicSpec> = specs.iter().zip(&counts).filter_map(|(spec, count)| count.map(|_| spec)).collect();
+    let found = if there.is_empty() { Vec::new() } else { describe(&admin, &there, &options()).await? };
+    let mut found = found.into_iter();
+    let topics = counts.into_iter().map(|count| {
+        let partitions = count?;
+        let entries = found.next().and_then(Result::ok).map(|resource| resource.entries).unwrap_or_default();
+        let configs = entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect();
+        Some(FoundTopic { partitions, configs })
+    });
+    Ok(topics.collect())
+}
+
 fn admin(config: &KafkaConfig) -> Result<Background<AdminClient<DefaultClientContext>>, KafkaError> {
     config.client().create().map(Background::new)
 }

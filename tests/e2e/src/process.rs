@@ -82,14 +82,19 @@ impl Settings {
     /// `datapipe-run SUBCOMMAND` with these settings, the secrets in its environment.
     pub fn command(&self, servers: &Servers, subcommand: &str, name: &str) -> Result<Command> {
         let mut command = Command::new(program()?);
+        command.arg(subcommand);
+        Ok(self.given(command, servers, name))
+    }
+
+    /// Any program with these settings, the secrets in its environment.
+    pub fn given(&self, mut command: Command, servers: &Servers, name: &str) -> Command {
         command
-            .arg(subcommand)
             .args(self.flags(servers, name))
             .current_dir(servers.root())
             .env("PGPASSWORD", servers.stack.postgres().password())
             .env("AWS_ACCESS_KEY_ID", servers.stack.s3().access_key())
             .env("AWS_SECRET_ACCESS_KEY", servers.stack.s3().secret_key());
-        Ok(command)
+        command
     }
 
     /// The ports that a worker with these settings serves.

@@ -14,3 +14,4 @@ mod restart;
 mod secrets;
 mod start;
 mod tasks;
+mod verify;

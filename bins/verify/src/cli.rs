@@ -1,0 +1,95 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use datapipe_checks::Category;
+use datapipe_core::settings::Span;
+
+/// Says whether every pipeline PostgreSQL -> Kafka -> S3 is healthy, and with --data whether S3 holds what PostgreSQL
+/// holds. Reads only.
+#[derive(Debug, Parser)]
+#[command(name = "datapipe-verify", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// The file of settings [default: datapipe.toml, if it is there]
+    #[arg(long, value_name = "FILE", env = "DATAPIPE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// One table by its SQL name; may be repeated [default: all]
+    #[arg(long = "table", value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+    /// What serves the tables, KIND, or one table, TABLE=KIND: kafka-connect, hybrid or native; may be repeated
+    #[arg(long = "worker", value_name = "[TABLE=]KIND")]
+    pub(crate) workers: Vec<String>,
+    /// Servers for trials that are deployed along, as for datapipe-deploy
+    #[arg(long, value_name = "SERVER")]
+    pub(crate) with: Option<String>,
+    /// The settings are those of a deployment on Kubernetes: its servers are reached from inside of the cluster only,
+    /// so that workers and connectors are looked at, unless --only says otherwise
+    #[arg(long)]
+    pub(crate) deployed: bool,
+    /// Which kinds of checks: worker, connector, postgres, kafka, s3, data [default: all but data]
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = category)]
+    pub(crate) only: Vec<Category>,
+    /// One setting, above file and environment, as in worker.kind=native; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) set: Vec<(String, String)>,
+    /// Where the workers' REST ports are asked
+    #[arg(long, value_name = "HOST", default_value = "localhost")]
+    pub(crate) host: String,
+    /// Compare every row of the tables with the objects, too
+    #[arg(long)]
+    pub(crate) data: bool,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+    /// Look again until nothing is wrong, at most for so long, as 90s or 5m
+    #[arg(long, value_name = "TIME")]
+    pub(crate) wait: Option<Span>,
+    /// From which outcome on the exit code is not 0
+    #[arg(long, value_name = "OUTCOME", value_enum, default_value_t = FailOn::Failed)]
+    pub(crate) fail_on: FailOn,
+    /// How long each system may take to answer
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    pub(crate) timeout: Span,
+}
+
+/// How findings are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people: every check, and what to do
+    Table,
+    /// For people in a hurry: what is wrong, or one line
+    Short,
+    /// One JSON document
+    Json,
+    /// XML for the test report of a CI
+    Junit,
+}
+
+/// What makes the exit code not 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// Failed checks: 1
+    Failed,
+    /// Warnings too: 2
+    Warning,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 nothing is wrong; 1 a check failed; 2 a check warned, with --fail-on warning; 64 \
+                          wrong command line; 70 defect; 78 wrong settings, nothing was looked at.\n\
+                          Every code has its page in docs/checks.";
+
+fn category(text: &str) -> Result<Category, String> {
+    let known = Category::ALL.into_iter().find(|category| category.word() == text);
+    known.ok_or_else(|| {
+        let words = Category::ALL.map(Category::word);
+        format!("{text:?} is none of {}", words.join(", "))
+    })
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE, as in worker.kind=native".to_owned()),
+    }
+}

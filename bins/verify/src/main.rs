@@ -1,0 +1,29 @@
+//! `datapipe-verify`: whether every pipeline is healthy. Settings -> plan -> look -> judge -> words; nothing is decided
+//! here.
+
+mod cli;
+mod show;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use datapipe_boot::Exit;
+
+use cli::Cli;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    ExitCode::from(verify::run(&cli).code())
+}
+
+/// Help and version are no errors; everything else about the command line is.
+fn usage(error: &clap::Error) -> ExitCode {
+    // There is nobody to tell if the terminal is gone.
+    let _ = error.print();
+    let exit = if error.use_stderr() { Exit::Usage } else { Exit::Healthy };
+    ExitCode::from(exit.code())
+}

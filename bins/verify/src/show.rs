@@ -1,0 +1,146 @@
+//! Findings in words, or for programs.
+
+use std::fmt::Write as _;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use datapipe_checks::{CHECKS, Check, Finding, Outcome};
+
+use crate::cli::Output;
+
+pub(crate) fn text(findings: &[Finding], output: Output) -> String {
+    match output {
+        Output::Table => table(findings),
+        Output::Short => short(findings),
+        Output::Json => serde_json::to_string_pretty(findings).unwrap_or_default() + "\n",
+        Output::Junit => junit(findings),
+    }
+}
+
+fn check(code: &str) -> Option<&'static Check> {
+    CHECKS.iter().find(|check| check.code == code)
+}
+
+fn title(code: &str) -> &'static str {
+    check(code).map_or("", |check| check.title)
+}
+
+fn table(findings: &[Finding]) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["table", "code", "check", "outcome", "seen"]);
+    for Finding { code, table: name, outcome, seen, .. } in findings {
+        table.add_row([name, code, title(code), outcome.word(), seen]);
+    }
+    let lines = table.lines().map(|line| line.trim_end().to_owned());
+    let mut text = lines.collect::<Vec<_>>().join("\n") + "\n\n";
+    text.push_str(&wrong(findings));
+    text.push_str(&sum(findings));
+    text
+}
+
+fn short(findings: &[Finding]) -> String {
+    wrong(findings) + &sum(findings)
+}
+
+/// What is wrong, with what to do.
+fn wrong(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for Finding { code, table, outcome, seen, next } in findings {
+        if !matches!(outcome, Outcome::Failed | Outcome::Warning) {
+            continue;
+        }
+        let _ = writeln!(text, "{}: {table}: {code} {}: {seen}", outcome.word(), title(code));
+        if let Some(next) = next {
+            let _ = writeln!(text, "  next: {next}");
+        }
+        let _ = writeln!(text, "  more: docs/checks/{code}.md");
+    }
+    text
+}
+
+fn sum(findings: &[Finding]) -> String {
+    let count = |outcome| findings.iter().filter(|finding| finding.outcome == outcome).count();
+    let [ok, warnings, failed, skipped] = [Outcome::Ok, Outcome::Warning, Outcome::Failed, Outcome::Skipped].map(count);
+    format!("{ok} ok, {warnings} warnings, {failed} failed, {skipped} skipped\n")
+}
+
+/// One suite per table, one case per check. A warning passes, with its words as output.
+fn junit(findings: &[Finding]) -> String {
+    let mut tables: Vec<&str> = findings.iter().map(|finding| finding.table.as_str()).collect();
+    tables.dedup();
+    let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
+    for table in tables {
+        let own: Vec<&Finding> = findings.iter().filter(|finding| finding.table == table).collect();
+        let count = |outcome| own.iter().filter(|finding| finding.outcome == outcome).count();
+        let _ = writeln!(
+            text,
+            "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">",
+            escaped(table),
+            own.len(),
+            count(Outcome::Failed),
+            count(Outcome::Skipped)
+        );
+        for Finding { code, outcome, seen, next, .. } in own {
+            let category = check(code).map_or("", |check| check.category.word());
+            let name = escaped(&format!("{code} {}", title(code)));
+            let _ = write!(text, "    <testcase classname=\"{category}\" name=\"{name}\">");
+            let (seen, next) = (escaped(seen), escaped(next.as_deref().unwrap_or_default()));
+            let _ = match outcome {
+                Outcome::Ok => Ok(()),
+                Outcome::Failed => write!(text, "<failure message=\"{seen}\">{next}</failure>"),
+                Outcome::Skipped => write!(text, "<skipped message=\"{seen}\"/>"),
+                Outcome::Warning => write!(text, "<system-out>warning: {seen}; {next}</system-out>"),
+            };
+            text.push_str("</testcase>\n");
+        }
+        text.push_str("  </testsuite>\n");
+    }
+    text + "</testsuites>\n"
+}
+
+/// A text in an XML document. What XML cannot hold, it does not get.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\n' | '\t' => escaped.push_str("&#10;"),
+            letter if letter.is_control() => {}
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings() -> Vec<Finding> {
+        let finding = |code: &str, outcome, seen: &str, next: Option<&str>| Finding {
+            code: code.to_owned(),
+            table: "users".to_owned(),
+            outcome,
+            seen: seen.to_owned(),
+            next: next.map(str::to_owned),
+        };
+        vec![
+            finding("DP0101", Outcome::Ok, "http://localhost:8083 speaks Kafka Connect 4.3.1", None),
+            finding("DP0202", Outcome::Failed, "a: task 0 is FAILED: \"x\" < 1 & no more", Some("curl .../status")),
+            finding("DP0308", Outcome::Warning, "8 of 8 slots", Some("raise it")),
+            finding("DP0403", Outcome::Skipped, "no sink", None),
+        ]
+    }
+
+    #[test]
+    fn every_form() {
+        for (name, output) in
+            [("short", Output::Short), ("junit", Output::Junit), ("table", Output::Table), ("json", Output::Json)]
+        {
+            insta::assert_snapshot!(name, text(&findings(), output));
+        }
+    }
+}

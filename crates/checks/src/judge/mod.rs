@@ -1,0 +1,109 @@
+//! Judging: findings from what was seen. Pure.
+
+mod connector;
+mod data;
+mod kafka;
+mod postgres;
+mod store;
+
+use datapipe_connect::Expanded;
+use datapipe_core::plan::PipelinePlan;
+use datapipe_core::port::connect::State;
+use datapipe_core::settings::Role;
+
+pub use self::data::judge_data;
+
+use crate::finding::{Finding, Findings};
+use crate::register::{CHECKS, Category};
+use crate::seen::{Looked, Seen, WorkerSeen};
+
+/// Judges one table's pipeline at a moment, in milliseconds since 1970-01-01 UTC.
+pub fn judge(pipeline: &PipelinePlan, seen: &Seen, now_ms: i64) -> Vec<Finding> {
+    let mut findings = Findings::of(&pipeline.names.table);
+    let found = &mut findings;
+    match &seen.worker {
+        Looked::Seen(worker) => {
+            answers(worker, found);
+            connector::judge(pipeline, worker, found);
+        }
+        Looked::Silent(why) => {
+            found.fail("DP0101", why, format!("see whether the worker of {} runs", pipeline.names.table));
+            rest(found, Category::Worker, 1, "the worker does not answer");
+            rest(found, Category::Connector, 0, "the worker does not answer");
+        }
+        Looked::Left(why) => {
+            rest(found, Category::Worker, 0, why);
+            rest(found, Category::Connector, 0, why);
+        }
+    }
+    match &seen.postgres {
+        Looked::Seen(server) => postgres::judge(pipeline, server, state(seen, pipeline, Role::Source), found),
+        Looked::Silent(why) => {
+            found.fail("DP0301", why, "check postgres.* in the settings, and the network between here and the server");
+            rest(found, Category::Postgres, 1, "PostgreSQL does not answer");
+        }
+        Looked::Left(why) => rest(found, Category::Postgres, 0, why),
+    }
+    match &seen.kafka {
+        Looked::Seen(cluster) => kafka::judge(pipeline, cluster, &seen.postgres, found),
+        Looked::Silent(why) => {
+            found.fail("DP0401", why, "check kafka.* in the settings, and the network between here and the brokers");
+            rest(found, Category::Kafka, 1, "Kafka does not answer");
+        }
+        Looked::Left(why) => rest(found, Category::Kafka, 0, why),
+    }
+    match &seen.store {
+        Looked::Seen(objects) => store::judge(pipeline, objects, &seen.kafka, now_ms, found),
+        Looked::Silent(why) => {
+            found.fail("DP0501", why, "check s3.* in the settings, and the network between here and the store");
+            rest(found, Category::S3, 1, "the store does not answer");
+        }
+        Looked::Left(why) => rest(found, Category::S3, 0, why),
+    }
+    findings.into_inner()
+}
+
+/// Skips a category's checks but for the first few.
+fn rest(found: &mut Findings<'_>, category: Category, done: usize, why: &str) {
+    for check in CHECKS.iter().filter(|check| check.category == category).skip(done) {
+        found.skip(check.code, why);
+    }
+}
+
+fn answers(worker: &WorkerSeen, found: &mut Findings<'_>) {
+    let WorkerSeen { url, version, health, health_message, .. } = worker;
+    found.ok("DP0101", format!("{url} speaks Kafka Connect {version}"));
+    if health == "healthy" {
+        found.ok("DP0102", health);
+    } else {
+        found.fail("DP0102", format!("{health}: {health_message}"), format!("curl {url}/health"));
+    }
+}
+
+/// A connector's own state, if the worker told it.
+fn state(seen: &Seen, pipeline: &PipelinePlan, role: Role) -> Option<State> {
+    let Looked::Seen(worker) = &seen.worker else { return None };
+    let Expanded { status, .. } = worker.connectors.get(&pipeline.connector(role)?.name)?;
+    Some(status.as_ref()?.connector.state)
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let unit = UNITS.into_iter().find(|(_, unit)| bytes >= *unit);
+    unit.map_or_else(
+        || format!("{bytes} bytes"),
+        |(name, unit)| format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        let words = [0, 1023, 1024, 1 << 20, (1 << 30) + (1 << 29)].map(size);
+        assert_eq!(words, ["0 bytes", "1023 bytes", "1.0 KiB", "1.0 MiB", "1.5 GiB"]);
+    }
+}

@@ -1,0 +1,19 @@
+//! Whether pipelines are healthy, looked at from outside.
+//!
+//! [`look`](look::look) asks a table's worker, PostgreSQL, Kafka and the store, side by side and each within a limit of time,
+//! and writes down what they said: [`Seen`]. [`judge`](judge::judge) makes [`Finding`]s of it and asks nobody, so that it is
+//! tested with what was seen once. Every check has a code that stays: [`CHECKS`]. Nothing is ever written anywhere.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod finding;
+pub mod judge;
+pub mod look;
+mod register;
+mod seen;
+
+pub use finding::{Finding, Outcome, worst};
+pub use register::{CHECKS, Category, Check, index, page};
+pub use seen::{
+    KafkaSeen, Lag, Looked, PostgresSeen, PublicationSeen, RelationSeen, Seen, SlotSeen, StoreSeen, TopicSeen,
+    WorkerSeen,
+};

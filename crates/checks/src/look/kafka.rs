@@ -1,0 +1,82 @@
+use std::collections::BTreeMap;
+
+use datapipe_core::Lsn;
+use datapipe_core::plan::{KafkaPlan, PipelinePlan};
+use datapipe_core::port::PortError;
+use datapipe_core::port::connect::OffsetStore;
+use datapipe_core::progress::{Progress, ProgressError};
+use datapipe_core::settings::Role;
+use datapipe_kafka::lag::{LagWatch, PartitionLag};
+use datapipe_kafka::{KafkaConfig, KafkaOffsetStore, topics};
+use serde_json::Value;
+
+use super::Resolve;
+use crate::seen::{KafkaSeen, Lag, TopicSeen};
+
+pub(super) fn config(plan: &KafkaPlan, resolve: Resolve<'_>) -> Result<KafkaConfig, String> {
+    let (mut texts, mut secrets) = (BTreeMap::new(), BTreeMap::new());
+    for (key, value) in &plan.properties {
+        match value.parse() {
+            Ok(reference) => drop(secrets.insert(key.clone(), resolve(&reference)?)),
+            Err(_) => drop(texts.insert(key.clone(), value.clone())),
+        }
+    }
+    KafkaConfig::new(plan.bootstrap.join(","), texts, secrets).map_err(|error| error.to_string())
+}
+
+pub(super) async fn look(config: &KafkaConfig, pipeline: &PipelinePlan) -> Result<KafkaSeen, String> {
+    let told = |error: PortError| error.report();
+    let names: Vec<String> = pipeline.topics.iter().map(|topic| topic.name.clone()).collect();
+    let found = topics::look(config, &names).await.map_err(told)?;
+    let is_there = |name: &str| names.iter().zip(&found).any(|(one, found)| one == name && found.is_some());
+    let sink = pipeline.connector(Role::Sink);
+    let topic = sink.and_then(|sink| sink.config.get("topics")).filter(|topic| is_there(topic));
+    let lag = match topic {
+        Some(topic) => Some(lag(&partitions(config, topic, &pipeline.names.sink_group).await.map_err(told)?)),
+        None => None,
+    };
+    let letters = &pipeline.names.dead_letter_topic;
+    let dead_letters = if is_there(letters) {
+        let partitions = partitions(config, letters, &pipeline.names.sink_group).await.map_err(told)?;
+        partitions.iter().map(|one| (one.end - one.first).max(0).unsigned_abs()).sum()
+    } else {
+        0
+    };
+    let stored = match pipeline.connector(Role::Source) {
+        Some(source) if is_there(&pipeline.names.offsets_topic) => {
+            stored(config, pipeline, &source.name).await.map_err(told)?
+        }
+        _ => None,
+    };
+    let seen = names.into_iter().zip(found).map(|(name, found)| match found {
+        Some(found) => TopicSeen { name, partitions: Some(found.partitions), configs: found.configs },
+        None => TopicSeen { name, partitions: None, configs: BTreeMap::new() },
+    });
+    Ok(KafkaSeen { topics: seen.collect(), lag, dead_letters, stored })
+}
+
+async fn partitions(config: &KafkaConfig, topic: &str, group: &str) -> Result<Vec<PartitionLag>, PortError> {
+    LagWatch::new(config, topic, group)?.look().await
+}
+
+fn lag(partitions: &[PartitionLag]) -> Lag {
+    let lost = partitions.iter().filter(|one| one.committed.is_some_and(|next| next < one.first));
+    Lag {
+        offsets: partitions.iter().map(|one| one.offsets().unsigned_abs()).sum(),
+        lost: u32::try_from(lost.count()).unwrap_or(u32::MAX),
+        committed: partitions.iter().any(|one| one.committed.is_some()),
+    }
+}
+
+/// What PostgreSQL may forget by what is stored, whoever stored it.
+async fn stored(config: &KafkaConfig, pipeline: &PipelinePlan, source: &str) -> Result<Option<Lsn>, PortError> {
+    let store = KafkaOffsetStore::new(config.clone(), &pipeline.names.offsets_topic);
+    let offsets = store.source_offsets(source).await?;
+    let Some(offset) = offsets.into_iter().next() else { return Ok(None) };
+    let value = Value::Object(offset.offset).to_string();
+    Ok(match Progress::from_offset_value(value.as_bytes()) {
+        Ok(progress) => Some(progress.confirmable),
+        Err(ProgressError::Foreign(offset)) => Some(offset.lsn.max(offset.lsn_commit.unwrap_or(Lsn::ZERO))),
+        Err(ProgressError::Malformed(_)) => None,
+    })
+}
