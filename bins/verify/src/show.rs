@@ -1,5 +1,6 @@
 //! Findings in words, or for programs.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use comfy_table::{ContentArrangement, Table, presets};
@@ -29,13 +30,29 @@ fn table(findings: &[Finding]) -> String {
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["table", "code", "check", "outcome", "seen"]);
     for Finding { code, table: name, outcome, seen, .. } in findings {
-        table.add_row([name, code, title(code), outcome.word(), seen]);
+        if *outcome != Outcome::Skipped {
+            table.add_row([name, code, title(code), outcome.word(), seen]);
+        }
     }
     let lines = table.lines().map(|line| line.trim_end().to_owned());
     let mut text = lines.collect::<Vec<_>>().join("\n") + "\n\n";
+    text.push_str(&skipped(findings));
     text.push_str(&wrong(findings));
     text.push_str(&sum(findings));
     text
+}
+
+/// What was not looked at, by the reason.
+fn skipped(findings: &[Finding]) -> String {
+    let mut reasons: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for finding in findings.iter().filter(|finding| finding.outcome == Outcome::Skipped) {
+        reasons.entry(&finding.seen).or_default().insert(&finding.code);
+    }
+    let line = |(reason, codes): (&str, BTreeSet<&str>)| {
+        let codes: Vec<&str> = codes.into_iter().collect();
+        format!("skipped: {}: {reason}\n", codes.join(", "))
+    };
+    reasons.into_iter().map(line).collect()
 }
 
 fn short(findings: &[Finding]) -> String {

@@ -107,9 +107,9 @@ impl Bed {
         (output.status.code(), format!("{}\n{}", text(&output.stdout), text(&output.stderr)))
     }
 
-    /// The rendered script that applies, with datapipe's programs in the path.
-    pub(crate) fn script(&self, tree: &Path) -> Command {
-        let mut command = self.command(&tree.join("deploy-multi-instance.sh"));
+    /// A rendered script, with datapipe's programs in the path.
+    pub(crate) fn script(&self, tree: &Path, name: &str) -> Command {
+        let mut command = self.command(&tree.join(name));
         let own = program_named("datapipe-deploy").unwrap().parent().unwrap().to_owned();
         let path = std::env::var_os("PATH").unwrap_or_default();
         let all = std::iter::once(own).chain(std::env::split_paths(&path));

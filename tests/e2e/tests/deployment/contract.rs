@@ -46,7 +46,7 @@ fn four_kafka_connect_workers_run_within_their_limits() {
     let folder = tempdir().unwrap();
     let tree = bed.rendered(Deployment::Contract, folder.path());
     let begun = Instant::now();
-    to_the_end(bed.script(&tree));
+    to_the_end(bed.script(&tree, "deploy-multi-instance.sh"));
     println!("    from an empty namespace to four running connectors: {} s", begun.elapsed().as_secs());
     let mut containers = Container::all(&bed);
     assert_eq!(containers.len(), 4);
@@ -56,6 +56,7 @@ fn four_kafka_connect_workers_run_within_their_limits() {
     thread::sleep(IDLE);
     let idle = measure();
     rest_answers_on_localhost(&tree);
+    verified(&bed, &tree);
 
     let watch = Watch::begin(containers);
     let begun = Instant::now();
@@ -90,6 +91,14 @@ fn rest_answers_on_localhost(tree: &Path) {
         );
         assert_eq!(status["tasks"].as_array().unwrap().len(), 1);
     }
+}
+
+/// What the document says one does next: the other script, by the ports of this machine.
+fn verified(bed: &Bed, tree: &Path) {
+    let said = to_the_end(bed.script(tree, "verify-multi-instance.sh"));
+    // Two checks of the worker and three of its connectors; what only the cluster reaches is told as skipped.
+    assert!(said.contains("20 ok, 0 warnings, 0 failed, "), "{said}");
+    assert!(said.contains("http://localhost:8086 speaks Kafka Connect 4.3.1"), "{said}");
 }
 
 fn nothing_is_left_to_change(bed: &Bed) {
