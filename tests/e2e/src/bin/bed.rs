@@ -15,7 +15,7 @@ use datapipe_kafka::{KafkaConfig, ReaderSettings, TopicReader};
 use datapipe_s3::{Credentials, S3Config, S3Store};
 use serde::Serialize;
 use tokio::time::sleep;
-use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, NoTls};
 
 const FAULTS_SHOWN_MAX: usize = 5;
 /// How long topics and objects may take to hold what PostgreSQL holds.
@@ -40,7 +40,7 @@ impl Found {
 enum Command {
     /// Print where the jars of broker, Kafka Connect and Debezium lie, a folder a line; they are fetched where missing
     Jars,
-    /// Run statements, and print what the last rows say
+    /// Run statements
     Sql { text: String },
     /// Wait until a table's topic holds what the table holds, and print the verdict
     Topic { table: String },
@@ -76,14 +76,8 @@ async fn run(command: Command) -> Result<String> {
             Ok(lines.join("\n"))
         }
         Command::Sql { text } => {
-            let rows = connect().await?.simple_query(&text).await?;
-            let row = |message| match message {
-                SimpleQueryMessage::Row(row) => {
-                    Some((0..row.len()).map(|at| row.get(at).unwrap_or("")).collect::<Vec<_>>().join("|"))
-                }
-                _ => None,
-            };
-            Ok(rows.into_iter().filter_map(row).collect::<Vec<_>>().join("\n"))
+            connect().await?.batch_execute(&text).await?;
+            Ok("done".to_owned())
         }
         Command::Topic { table } => until_equal(&table, false).await,
         Command::Objects { table } => until_equal(&table, true).await,
