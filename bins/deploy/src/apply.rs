@@ -7,44 +7,55 @@ use std::io::Write as _;
 use datapipe_boot::{Exit, report};
 use datapipe_core::plan::Plan;
 use datapipe_k8s::RenderOptions;
-use datapipe_k8s::apply::{ApplyError, ApplyOptions, Cluster, apply, diff as differences};
+use datapipe_k8s::apply::{ApplyError, ApplyOptions, Cluster, Scope, What, apply, diff as differences};
 
-use crate::cli::{ApplyArguments, ClusterArguments};
-use crate::planned::{planned, refuse};
+use crate::cli::{ApplyArguments, ClusterArguments, DiffArguments};
+use crate::planned::{Tables, planned, refuse, refuse_for};
 
-pub(crate) fn diff(arguments: &ClusterArguments) -> Exit {
-    with_cluster(arguments, async |cluster, plan, options| {
-        let changes = differences(&cluster, &plan, &options).await?;
+pub(crate) fn diff(arguments: &DiffArguments) -> Exit {
+    let tables = arguments.part.tables();
+    with_cluster(&arguments.cluster, &tables, async |cluster, plan, options| {
+        let names = tables.sql();
+        let scope = Scope { tables: &names, prune: arguments.part.prune };
+        let changes = differences(&cluster, &plan, &options, &scope).await?;
         let text = changes.iter().fold(String::new(), |mut text, change| {
             let _ = writeln!(text, "{change}");
             text
         });
         say(&text);
-        Ok(if changes.is_empty() { Exit::Healthy } else { Exit::Changes })
+        let none = changes.iter().all(|change| change.what == What::LeftOver);
+        Ok(if none { Exit::Healthy } else { Exit::Changes })
     })
 }
 
 pub(crate) fn run(arguments: &ApplyArguments) -> Exit {
-    with_cluster(&arguments.cluster, async |cluster, plan, options| {
-        let line = |text: &str| say(&format!("{text}\n"));
+    let tables = arguments.part.tables();
+    with_cluster(&arguments.cluster, &tables, async |cluster, plan, options| {
+        let names = tables.sql();
+        let scope = Scope { tables: &names, prune: arguments.part.prune };
         let how = ApplyOptions { wait_max: arguments.timeout.0, say: &line };
-        let applied = apply(&cluster, &plan, &options, &how).await?;
+        let applied = apply(&cluster, &plan, &options, &scope, &how).await?;
         let (objects, connectors) = (applied.changes.len(), applied.connectors.len());
-        let tables: Vec<&str> = plan.tables.iter().map(|pipeline| pipeline.names.table.as_str()).collect();
-        line(&format!("{} run: {objects} objects and {connectors} connectors changed", tables.join(", ")));
+        let all: Vec<&str> = plan.tables.iter().map(|pipeline| pipeline.names.table.as_str()).collect();
+        let run = if names.is_empty() { all.join(", ") } else { names.join(", ") };
+        line(&format!("{run} run: {objects} objects and {connectors} connectors changed"));
         Ok(Exit::Healthy)
     })
 }
 
 /// Plans, connects and runs.
-fn with_cluster<F: Future<Output = Result<Exit, ApplyError>>>(
+pub(crate) fn with_cluster<F: Future<Output = Result<Exit, ApplyError>>>(
     arguments: &ClusterArguments,
+    tables: &Tables<'_>,
     body: impl FnOnce(Cluster, Plan, RenderOptions) -> F,
 ) -> Exit {
     let (plan, options) = match planned(&arguments.selection) {
         Ok(planned) => planned,
         Err(problems) => return refuse(&problems),
     };
+    if let Err(problems) = tables.check(&plan) {
+        return refuse_for("command line", &problems);
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -78,6 +89,10 @@ fn tell(error: &ApplyError) -> Exit {
             Exit::Failed
         }
     }
+}
+
+pub(crate) fn line(text: &str) {
+    say(&format!("{text}\n"));
 }
 
 /// There is nobody to tell if the reader is gone.

@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use datapipe_core::settings::Span;
 use datapipe_core::table::WorkerKind;
 
+use crate::planned::Tables;
+
 /// Deploys table-isolated pipelines PostgreSQL -> Kafka -> S3 on Kubernetes.
 #[derive(Debug, Parser)]
 #[command(name = "datapipe-deploy", version, after_help = EXIT_CODES)]
@@ -20,9 +22,19 @@ pub(crate) enum Command {
     /// Write manifests, connector files and scripts; touches no server
     Render(RenderArguments),
     /// Show what an apply would change in the cluster; changes nothing
-    Diff(ClusterArguments),
+    Diff(DiffArguments),
     /// Bring the cluster to what the settings say, and wait until all connectors run
     Apply(ApplyArguments),
+    /// Restart tables' connectors and tasks, and wait until they run
+    Restart(RestartArguments),
+    /// Pause tables' connectors: tasks stay, and do nothing
+    Pause(OperateArguments),
+    /// Let tables' connectors run again after a pause or a stop
+    Resume(OperateArguments),
+    /// Stop tables' connectors: their tasks end
+    Stop(OperateArguments),
+    /// Delete what this program has made; shows it first, and deletes with --yes only
+    Delete(DeleteArguments),
 }
 
 /// Which settings.
@@ -52,12 +64,79 @@ pub(crate) struct ClusterArguments {
     pub(crate) context: Option<String>,
 }
 
+/// Which part of the deployment.
+#[derive(Debug, Args)]
+pub(crate) struct Part {
+    /// Only this table's worker and connectors, and what tables share; may be repeated [default: all]
+    #[arg(long = "table", value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+    /// Remove what this program has made and the settings hold no more; never volume claims, Secrets, the namespace
+    #[arg(long, conflicts_with = "tables")]
+    pub(crate) prune: bool,
+}
+
+impl Part {
+    pub(crate) fn tables(&self) -> Tables<'_> {
+        Tables { object: "--table", names: &self.tables }
+    }
+}
+
+/// `datapipe-deploy diff`
+#[derive(Debug, Args)]
+pub(crate) struct DiffArguments {
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+    #[command(flatten)]
+    pub(crate) part: Part,
+}
+
 /// `datapipe-deploy apply`
 #[derive(Debug, Args)]
 pub(crate) struct ApplyArguments {
     #[command(flatten)]
     pub(crate) cluster: ClusterArguments,
+    #[command(flatten)]
+    pub(crate) part: Part,
     /// How long each object and each connector may take to become ready, as 90s or 10m
+    #[arg(long, value_name = "TIME", default_value = "5m")]
+    pub(crate) timeout: Span,
+}
+
+/// `datapipe-deploy pause`, `resume`, `stop`
+#[derive(Debug, Args)]
+pub(crate) struct OperateArguments {
+    /// The tables
+    #[arg(value_name = "TABLE", required = true)]
+    pub(crate) tables: Vec<String>,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+    /// How long each connector may take, as 90s or 10m
+    #[arg(long, value_name = "TIME", default_value = "2m")]
+    pub(crate) timeout: Span,
+}
+
+/// `datapipe-deploy restart`
+#[derive(Debug, Args)]
+pub(crate) struct RestartArguments {
+    #[command(flatten)]
+    pub(crate) operate: OperateArguments,
+    /// Replace the workers' pods instead
+    #[arg(long)]
+    pub(crate) pods: bool,
+}
+
+/// `datapipe-deploy delete`
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArguments {
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+    /// Delete PostgreSQL's volume claim too, and with it all rows
+    #[arg(long)]
+    pub(crate) data: bool,
+    /// Do it
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// How long each object may take to go, as 90s or 10m
     #[arg(long, value_name = "TIME", default_value = "5m")]
     pub(crate) timeout: Span,
 }
@@ -106,8 +185,8 @@ pub(crate) enum Format {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, or no differences; 1 a step failed, or a file would have been overwritten; \
-                          2 there are differences; 64 wrong command line; 69 the cluster does not answer, or lacks \
-                          something, and nothing was changed; 78 wrong settings, nothing was written or changed.";
+                          2 there are differences, or delete was not told --yes; 64 wrong command line; 69 no cluster \
+                          answers, or it lacks something, and nothing was changed; 78 wrong settings, nothing was written or changed.";
 
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {

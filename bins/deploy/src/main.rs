@@ -2,6 +2,8 @@
 
 mod apply;
 mod cli;
+mod delete;
+mod operate;
 mod planned;
 mod render;
 
@@ -9,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use datapipe_boot::Exit;
+use datapipe_k8s::apply::Action;
 
 use cli::{Cli, Command};
 
@@ -21,6 +24,14 @@ fn main() -> ExitCode {
         Command::Render(arguments) => render::run(&arguments),
         Command::Diff(arguments) => apply::diff(&arguments),
         Command::Apply(arguments) => apply::run(&arguments),
+        Command::Restart(arguments) => {
+            let action = if arguments.pods { Action::RestartPods } else { Action::Restart };
+            operate::run(&arguments.operate, action)
+        }
+        Command::Pause(arguments) => operate::run(&arguments, Action::Pause),
+        Command::Resume(arguments) => operate::run(&arguments, Action::Resume),
+        Command::Stop(arguments) => operate::run(&arguments, Action::Stop),
+        Command::Delete(arguments) => delete::run(&arguments),
     };
     ExitCode::from(exit.code())
 }

@@ -20,6 +20,31 @@ pub(crate) fn planned(selection: &Selection) -> Result<(Plan, RenderOptions), Pr
     }
 }
 
+/// The tables that a command line names; all of them if it names none.
+pub(crate) struct Tables<'a> {
+    /// Where they stand in the command line.
+    pub(crate) object: &'static str,
+    pub(crate) names: &'a [String],
+}
+
+impl Tables<'_> {
+    pub(crate) const ALL: Self = Self { object: "", names: &[] };
+
+    /// Their SQL names: the dashed form, as in workers' names, is as good.
+    pub(crate) fn sql(&self) -> Vec<String> {
+        self.names.iter().map(|name| name.replace('-', "_")).collect()
+    }
+
+    /// Whether the plan has them.
+    pub(crate) fn check(&self, plan: &Plan) -> Result<(), Problems> {
+        let mut checked = plan.clone().only(&self.sql());
+        if let Err(problems) = &mut checked {
+            problems.0.iter_mut().for_each(|problem| self.object.clone_into(&mut problem.object));
+        }
+        checked.map(drop)
+    }
+}
+
 fn load(selection: &Selection) -> Loaded {
     let workers = selection.workers.iter().map(|(table, kind)| {
         let key =
@@ -37,10 +62,15 @@ fn load(selection: &Selection) -> Loaded {
 
 /// Tells why there is no plan.
 pub(crate) fn refuse(problems: &Problems) -> Exit {
+    refuse_for("settings", problems)
+}
+
+/// Tells what is wrong, and with what.
+pub(crate) fn refuse_for(with: &str, problems: &Problems) -> Exit {
     let count = match problems.0.len() {
         1 => "one problem".to_owned(),
         count => format!("{count} problems"),
     };
-    report::print(&report::problems(&format!("{count} with the settings; nothing was written or changed"), problems));
+    report::print(&report::problems(&format!("{count} with the {with}; nothing was written or changed"), problems));
     Exit::Config
 }

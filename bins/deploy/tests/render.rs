@@ -1,14 +1,10 @@
 //! The program itself: files, exit codes and words.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
-
-/// A value that must never be printed.
-const CANARY: &str = "hunter2";
 
 fn deploy(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
     let output: Output = Command::new(env!("CARGO_BIN_EXE_datapipe-deploy"))
@@ -94,46 +90,6 @@ fn manifests_as_json() {
     assert_eq!(code, 0, "{stderr}");
     let text = fs::read_to_string(tree(folder.path()).join("kafka-connect-users-deployment.json")).unwrap();
     assert!(text.starts_with("{\n  \"apiVersion\": \"v1\",\n  \"items\": ["), "{text}");
-}
-
-/// Its name, the arguments, the environment.
-type Case = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
-
-/// All at once, from settings, options and arithmetic alike, and nothing is written.
-#[test]
-fn every_wrong_setting_is_told_in_words() {
-    let cases: &[Case] = &[
-        ("nothing is set", &["render"], &[]),
-        ("an unknown key", &["render", "--with", "kafka,s3", "--set", "deploy.conect_image=x:1"], &[]),
-        ("an unknown server", &["render", "--with", "postgres"], &[]),
-        ("an unknown server in the settings", &["render", "--set", "deploy.with=[\"mongo\"]"], &[]),
-        ("an unknown kind", &["render", "--worker", "orders=jvm"], &[]),
-        ("an unknown table", &["render", "--with", "kafka,s3", "--worker", "order=native"], &[]),
-        ("memory of another unit", &["render", "--with", "kafka,s3", "--set", "worker.memory=250Mi"], &[]),
-        ("a password in clear", &["render", "--with", "kafka,s3"], &[("DATAPIPE_POSTGRES__PASSWORD", CANARY)]),
-        (
-            "options and plan at once",
-            &["render", "--set", "deploy.debezium=new", "--set", "worker.memory=1MiB", "--set", "s3.bucket=Lake"],
-            &[],
-        ),
-        (
-            "arithmetic",
-            &["render", "--with", "kafka,s3", "--set", "deploy.postgres.slots=2", "--set", "source.queue_bytes=64MiB"],
-            &[],
-        ),
-        ("an unknown form", &["render", "--format", "toml"], &[]),
-    ];
-    let mut told = String::new();
-    for (name, arguments, environment) in cases {
-        let folder = tempfile::tempdir().unwrap();
-        let (code, stdout, stderr) = deploy(folder.path(), arguments, environment);
-        assert!(code == 78 || code == 64, "{name}: exit {code}\n{stderr}");
-        assert_eq!(stdout, "", "{name}");
-        assert!(!stderr.contains(CANARY), "{name}: a secret was printed");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{name}: something was written");
-        writeln!(told, "## {name}: exit {code}\n{stderr}").unwrap();
-    }
-    insta::assert_snapshot!(told);
 }
 
 /// A folder that cannot be written is no defect.

@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Event, LimitRange, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ResourceQuota, Secret,
+    Service,
+};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams};
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
 use kube::client::Body;
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::difference::{Change, What, differing};
 use crate::NAMESPACE;
@@ -29,15 +33,16 @@ pub struct ClusterError {
     pub why: String,
     /// What to do.
     pub fix: String,
-    /// Whether the cluster did not answer at all.
+    /// Whether there is no cluster that answers.
     pub unreachable: bool,
+    pub(super) forbidden: bool,
 }
 
 impl ClusterError {
-    fn of(attempt: String, error: &kube::Error) -> Self {
+    pub(super) fn of(attempt: String, error: &kube::Error) -> Self {
         let kube::Error::Api(status) = error else {
             let fix = "look at the cluster's address, at the network and at the kubeconfig's credentials".to_owned();
-            return Self { attempt, why: chain(error), fix, unreachable: true };
+            return Self { attempt, why: chain(error), fix, unreachable: true, forbidden: false };
         };
         let fix = match status.code {
             401 => "sign in again, or name another context with --context",
@@ -47,7 +52,13 @@ impl ClusterError {
             422 => "the cluster does not accept the object as it is: correct the setting that the message names",
             _ => "try again; if it stays, look at the API server's log",
         };
-        Self { attempt, why: status.message.clone(), fix: fix.to_owned(), unreachable: false }
+        Self {
+            attempt,
+            why: status.message.clone(),
+            fix: fix.to_owned(),
+            unreachable: false,
+            forbidden: status.code == 403,
+        }
     }
 }
 
@@ -78,7 +89,8 @@ impl Cluster {
             why,
             fix: "name a context that `kubectl config get-contexts` shows, with --context; KUBECONFIG names the file"
                 .to_owned(),
-            unreachable: false,
+            unreachable: true,
+            forbidden: false,
         };
         let named = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
         let mut config = match context {
@@ -94,15 +106,11 @@ impl Cluster {
     }
 
     pub(super) fn api(&self, object: &Value) -> Api<DynamicObject> {
-        let resource = match object["kind"].as_str().unwrap_or_default() {
-            "Namespace" => return Api::all_with(self.client.clone(), &ApiResource::erase::<Namespace>(&())),
-            "NetworkPolicy" => ApiResource::erase::<NetworkPolicy>(&()),
-            "ConfigMap" => ApiResource::erase::<ConfigMap>(&()),
-            "Service" => ApiResource::erase::<Service>(&()),
-            "StatefulSet" => ApiResource::erase::<StatefulSet>(&()),
-            _ => ApiResource::erase::<Deployment>(&()),
-        };
-        Api::namespaced_with(self.client.clone(), NAMESPACE, &resource)
+        let kind = object["kind"].as_str().unwrap_or_default();
+        if kind == "Namespace" {
+            return Api::all_with(self.client.clone(), &ApiResource::erase::<Namespace>(&()));
+        }
+        Api::namespaced_with(self.client.clone(), NAMESPACE, &resource(kind))
     }
 
     /// The object as it is in the cluster.
@@ -132,6 +140,47 @@ impl Cluster {
         let sent = self.api(object).patch(name(object), &parameters, &Patch::Apply(object)).await;
         let sent = sent.map_err(|error| ClusterError::of(format!("applying {}", title(object)), &error))?;
         Ok(serde_json::to_value(sent).unwrap_or_default())
+    }
+
+    /// The objects of a kind that are in the namespace, by their labels.
+    pub(super) async fn listed(&self, kind: &str, labels: &str) -> Result<Vec<Value>, ClusterError> {
+        let api = Api::namespaced_with(self.client.clone(), NAMESPACE, &resource(kind));
+        self.list(&api, kind, &ListParams::default().labels(labels)).await
+    }
+
+    async fn list(&self, api: &Api<DynamicObject>, kind: &str, which: &ListParams) -> Result<Vec<Value>, ClusterError> {
+        let list = api.list(which).await;
+        let list = list.map_err(|error| ClusterError::of(format!("listing objects of kind {kind}"), &error))?;
+        let objects = list.items.into_iter().map(|object| {
+            let mut value = serde_json::to_value(object).unwrap_or_default();
+            // What is in a list does not say its kind.
+            value["kind"] = Value::String(kind.to_owned());
+            value
+        });
+        Ok(objects.collect())
+    }
+
+    /// Deletes exactly that object: not another one that has its name by now. One that is gone already is no failure.
+    pub(super) async fn remove(&self, object: &Value) -> Result<(), ClusterError> {
+        let uid = object["metadata"]["uid"].as_str().map(str::to_owned);
+        let preconditions = Some(Preconditions { uid, resource_version: None });
+        let how = DeleteParams { preconditions, ..DeleteParams::default() };
+        match self.api(object).delete(name(object), &how).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(ClusterError::of(format!("deleting {}", title(object)), &error)),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// Has a Deployment's pods replaced, as `kubectl rollout restart` does.
+    pub(super) async fn replace_pods(&self, deployment: &Value) -> Result<(), ClusterError> {
+        let now = k8s_openapi::jiff::Timestamp::now().to_string();
+        let annotations = json!({ "kubectl.kubernetes.io/restartedAt": now });
+        let patch = json!({ "spec": { "template": { "metadata": { "annotations": annotations } } } });
+        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let sent = self.api(deployment).patch(name(deployment), &parameters, &Patch::Merge(&patch)).await;
+        sent.map(drop)
+            .map_err(|error| ClusterError::of(format!("restarting the pods of {}", title(deployment)), &error))
     }
 
     pub(super) async fn pods(&self, app: &str) -> Result<Vec<Pod>, ClusterError> {
@@ -168,6 +217,24 @@ impl Cluster {
         // The API server's own refusals are texts or objects of its own: they are told as they are.
         let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
         Ok((status, serde_json::from_slice(&bytes).unwrap_or_else(|_| text())))
+    }
+}
+
+fn resource(kind: &str) -> ApiResource {
+    match kind {
+        "NetworkPolicy" => ApiResource::erase::<NetworkPolicy>(&()),
+        "ConfigMap" => ApiResource::erase::<ConfigMap>(&()),
+        "Service" => ApiResource::erase::<Service>(&()),
+        "StatefulSet" => ApiResource::erase::<StatefulSet>(&()),
+        "Pod" => ApiResource::erase::<Pod>(&()),
+        "Event" => ApiResource::erase::<Event>(&()),
+        "ResourceQuota" => ApiResource::erase::<ResourceQuota>(&()),
+        "LimitRange" => ApiResource::erase::<LimitRange>(&()),
+        "Node" => ApiResource::erase::<Node>(&()),
+        "StorageClass" => ApiResource::erase::<StorageClass>(&()),
+        "PersistentVolume" => ApiResource::erase::<PersistentVolume>(&()),
+        "PersistentVolumeClaim" => ApiResource::erase::<PersistentVolumeClaim>(&()),
+        _ => ApiResource::erase::<Deployment>(&()),
     }
 }
 

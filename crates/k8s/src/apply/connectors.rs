@@ -59,7 +59,7 @@ impl Given<'_> {
     /// True if its configuration was written.
     async fn put(&self, how: &ApplyOptions<'_>) -> Result<bool, ApplyError> {
         let path = format!("/connectors/{}/config", self.connector.name);
-        let mut deadline = Deadline::new(format!("connector {}", self.connector.name), how);
+        let mut deadline = Deadline::new(format!("connector {}", self.connector.name), "configured", how);
         loop {
             let (status, found) = self.cluster.ask("GET", self.service, &path, None).await?;
             if status == 200 && found == *self.config {
@@ -128,7 +128,7 @@ async fn running(
     how: &ApplyOptions<'_>,
 ) -> Result<(), ApplyError> {
     let path = format!("/connectors/{}", connector.name);
-    let mut deadline = Deadline::new(format!("connector {}", connector.name), how);
+    let mut deadline = Deadline::new(format!("connector {}", connector.name), "running", how);
     let mut restarted = false;
     loop {
         let (code, answer) = cluster.ask("GET", service, &format!("{path}/status"), None).await?;
@@ -152,7 +152,7 @@ async fn running(
 }
 
 /// Why a connector does not run; none if it and its tasks do.
-fn idle(status: &ConnectorStatus) -> Option<String> {
+pub(super) fn idle(status: &ConnectorStatus) -> Option<String> {
     let trace = |trace: &Option<String>| {
         let first = trace.as_deref().and_then(|trace| trace.lines().next()).unwrap_or("no reason given");
         first.to_owned()
@@ -172,7 +172,7 @@ fn idle(status: &ConnectorStatus) -> Option<String> {
 }
 
 /// An answer in one line.
-fn brief(answer: &Value) -> String {
+pub(super) fn brief(answer: &Value) -> String {
     let message = answer["message"].as_str().or(answer.as_str()).map_or_else(|| answer.to_string(), str::to_owned);
     message.lines().next().unwrap_or_default().chars().take(300).collect()
 }

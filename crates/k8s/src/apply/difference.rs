@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// One object that an apply makes or changes.
+/// One object that an apply makes, changes or removes, or could remove.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// `Deployment kafka-connect-users`
@@ -20,6 +20,10 @@ pub enum What {
     New,
     /// These fields of it change. Their values are not shown.
     Changed(Vec<String>),
+    /// It is this program's, in no rendering any more, and removed.
+    Removed,
+    /// The same, and it stays, as nobody asked for it to be removed.
+    LeftOver,
 }
 
 impl fmt::Display for Change {
@@ -27,6 +31,8 @@ impl fmt::Display for Change {
         match &self.what {
             What::New => write!(f, "+ {}", self.object),
             What::Changed(paths) => write!(f, "~ {}: {}", self.object, paths.join(", ")),
+            What::Removed => write!(f, "- {}", self.object),
+            What::LeftOver => write!(f, "  {} is no part of this deployment any more; --prune removes it", self.object),
         }
     }
 }
@@ -94,6 +100,11 @@ mod tests {
         assert_eq!(
             change(What::Changed(vec!["data.a".to_owned(), "data.b".to_owned()])),
             "~ ConfigMap users: data.a, data.b"
+        );
+        assert_eq!(change(What::Removed), "- ConfigMap users");
+        assert_eq!(
+            change(What::LeftOver),
+            "  ConfigMap users is no part of this deployment any more; --prune removes it"
         );
     }
 }

@@ -26,6 +26,22 @@ pub(super) fn unfinished(live: &Value) -> Option<String> {
     (ready < wanted || number(&status["replicas"]) > wanted).then(|| format!("{ready} of {wanted} pods are ready"))
 }
 
+/// Whether it is of a kind that makes pods.
+pub(super) fn has_pods(object: &Value) -> bool {
+    object["kind"] == "Deployment" || object["kind"] == "StatefulSet"
+}
+
+/// Why something that was deleted is still there; none if it is not.
+pub(super) fn remains(live: Option<&Value>, pods: usize) -> Option<String> {
+    let Some(live) = live else {
+        return (pods > 0).then(|| format!("{pods} of its pods are still ending"));
+    };
+    let finalizers: Vec<&str> =
+        live["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let why = if finalizers.is_empty() { "it is still there".to_owned() } else { finalizers.join(", ") + " holds it" };
+    Some(why)
+}
+
 /// Why a pod is not ready, in words; none if it is.
 pub(super) fn not_ready(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
@@ -166,6 +182,15 @@ mod tests {
         for (status, words) in cases {
             assert_eq!(told(&status).as_deref(), Some(words));
         }
+    }
+
+    #[test]
+    fn what_was_deleted_and_is_still_there() {
+        assert_eq!(remains(None, 0), None);
+        assert_eq!(remains(None, 1).unwrap(), "1 of its pods are still ending");
+        assert_eq!(remains(Some(&json!({ "metadata": {} })), 1).unwrap(), "it is still there");
+        let held = json!({ "metadata": { "finalizers": ["kubernetes.io/pvc-protection"] } });
+        assert_eq!(remains(Some(&held), 0).unwrap(), "kubernetes.io/pvc-protection holds it");
     }
 
     #[test]

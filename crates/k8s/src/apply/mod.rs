@@ -1,11 +1,14 @@
 //! Bringing a cluster to what the tree says: look at everything, send what differs, wait with reasons, give connectors
-//! their configurations, and wait until they run.
+//! their configurations, and wait until they run. And taking it away again, and stopping and starting connectors.
 
 mod cluster;
 mod connectors;
+mod delete;
 mod difference;
 mod judge;
+mod operate;
 mod preflight;
+mod prune;
 mod wait;
 
 use std::time::Duration;
@@ -14,7 +17,9 @@ use datapipe_core::plan::{Plan, Problems};
 use serde_json::Value;
 
 pub use cluster::{Cluster, ClusterError};
+pub use delete::{Deletion, delete, deletion};
 pub use difference::{Change, What};
+pub use operate::{Action, operate};
 
 use crate::options::RenderOptions;
 use crate::{Tree, render};
@@ -25,6 +30,28 @@ pub struct ApplyOptions<'a> {
     pub wait_max: Duration,
     /// Takes a line about each step.
     pub say: &'a (dyn Fn(&str) + Sync),
+}
+
+/// Which part of a deployment, and what becomes of what is no part of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scope<'a> {
+    /// The tables whose workers and connectors are brought there, by SQL name; all of them if none is named. What tables
+    /// share (namespace, policies, servers) is always as for all tables.
+    pub tables: &'a [String],
+    /// Whether this program's objects that are in no rendering any more are removed.
+    pub prune: bool,
+}
+
+impl Scope<'_> {
+    fn has(&self, table: &str) -> bool {
+        self.tables.is_empty() || self.tables.iter().any(|one| one == table)
+    }
+
+    /// Whether it is sent. A policy is a table's, and shared: the others' must not be missing when all is denied.
+    fn covers(&self, object: &Value) -> bool {
+        let table = object["metadata"]["labels"]["table"].as_str();
+        object["kind"] == "NetworkPolicy" || table.is_none_or(|table| self.has(table))
+    }
 }
 
 /// What an apply has done.
@@ -46,16 +73,18 @@ pub enum ApplyError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// An object or a connector did not become ready in time. What was sent stays; another apply goes on from there.
-    #[error("{object} was not ready within {waited_s} s: {why}")]
+    #[error("{object} was not {aim} within {waited_s} s: {why}")]
     NotReady {
         /// Which one.
         object: String,
+        /// What was waited for, as `ready`.
+        aim: &'static str,
         /// How long it was waited for, in seconds.
         waited_s: u64,
         /// The last reason seen.
         why: String,
     },
-    /// A worker refuses a connector.
+    /// A worker refuses a connector, or what is asked of it.
     #[error("{connector}: {why}; {fix}")]
     Connector {
         /// Which one.
@@ -80,19 +109,26 @@ fn rank(object: &Value) -> u8 {
     }
 }
 
-fn ordered(tree: &Tree) -> Vec<&Value> {
-    let mut objects: Vec<&Value> = tree.objects().collect();
+fn ordered<'a>(tree: &'a Tree, scope: &Scope<'_>) -> Vec<&'a Value> {
+    let mut objects: Vec<&Value> = tree.objects().filter(|object| scope.covers(object)).collect();
     objects.sort_by_key(|object| rank(object));
     objects
 }
 
 /// What an apply would change, object by object; no change, no entry.
-pub async fn diff(cluster: &Cluster, plan: &Plan, options: &RenderOptions) -> Result<Vec<Change>, ApplyError> {
+pub async fn diff(
+    cluster: &Cluster,
+    plan: &Plan,
+    options: &RenderOptions,
+    scope: &Scope<'_>,
+) -> Result<Vec<Change>, ApplyError> {
     let tree = render(plan, options).map_err(ApplyError::Refused)?;
     let mut changes = Vec::new();
-    for object in ordered(&tree) {
+    for object in ordered(&tree, scope) {
         changes.extend(cluster.change(object).await?);
     }
+    let left = prune::left_over(cluster, &tree, scope).await?;
+    changes.extend(left.iter().map(|object| prune::change(object, scope)));
     Ok(changes)
 }
 
@@ -102,15 +138,16 @@ pub async fn apply(
     cluster: &Cluster,
     plan: &Plan,
     options: &RenderOptions,
+    scope: &Scope<'_>,
     how: &ApplyOptions<'_>,
 ) -> Result<Applied, ApplyError> {
     let tree = render(plan, options).map_err(ApplyError::Refused)?;
-    let problems = preflight::look(cluster, plan, &tree).await?;
+    let objects = ordered(&tree, scope);
+    let problems = preflight::look(cluster, plan, &objects, scope).await?;
     if !problems.is_empty() {
         return Err(ApplyError::Refused(Problems(problems)));
     }
     let mut applied = Applied::default();
-    let objects = ordered(&tree);
     for stage in [0..=5, 6..=6] {
         let stage: Vec<&Value> = objects.iter().filter(|object| stage.contains(&rank(object))).copied().collect();
         for object in &stage {
@@ -120,16 +157,41 @@ pub async fn apply(
                 applied.changes.push(change);
             }
         }
-        for object in stage.iter().filter(|object| rank(object) >= 4) {
+        for object in stage.iter().filter(|object| judge::has_pods(object)) {
             wait::ready(cluster, object, how).await?;
         }
     }
-    for pipeline in &plan.tables {
+    let tables = || plan.tables.iter().filter(|pipeline| scope.has(&pipeline.names.table));
+    for pipeline in tables() {
         connectors::put(cluster, pipeline, &tree, how, &mut applied).await?;
     }
     // They start beside each other.
-    for pipeline in &plan.tables {
+    for pipeline in tables() {
         connectors::wait(cluster, pipeline, how).await?;
     }
+    // At last: what runs already does not wait for what goes.
+    prune::prune(cluster, &tree, scope, how, &mut applied).await?;
     Ok(applied)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn one_table_alone_leaves_the_others_workers_and_keeps_their_policies() {
+        let object =
+            |kind: &str, table: Option<&str>| json!({ "kind": kind, "metadata": { "labels": { "table": table } } });
+        let orders = ["orders".to_owned()];
+        let one = Scope { tables: &orders, ..Scope::default() };
+        for kind in ["Deployment", "Service", "ConfigMap"] {
+            assert!(one.covers(&object(kind, Some("orders"))), "{kind}");
+            assert!(!one.covers(&object(kind, Some("users"))), "{kind}");
+            assert!(one.covers(&object(kind, None)), "{kind} that all tables share");
+            assert!(Scope::default().covers(&object(kind, Some("users"))), "{kind}");
+        }
+        assert!(one.covers(&object("NetworkPolicy", Some("users"))));
+    }
 }

@@ -7,27 +7,33 @@ use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessR
 use kube::api::{Api, PostParams};
 use serde_json::Value;
 
+use super::Scope;
 use super::cluster::{Cluster, ClusterError, FIELD_MANAGER, title};
 use crate::checks::own_postgres;
 use crate::postgres::SUPERUSER_KEY;
 use crate::worker::secret_keys;
-use crate::{CREDENTIALS, NAMESPACE, POSTGRES, Tree};
+use crate::{CREDENTIALS, NAMESPACE, POSTGRES};
 
 /// Group, resource and subresource, and what is done with them.
 const RIGHTS: [(&str, &str, &str, &[&str]); 9] = [
     ("", "namespaces", "", &["get", "patch"]),
-    ("", "configmaps", "", &["get", "create", "patch"]),
-    ("", "services", "", &["get", "create", "patch"]),
+    ("", "configmaps", "", &["get", "list", "create", "patch"]),
+    ("", "services", "", &["get", "list", "create", "patch"]),
     ("", "secrets", "", &["get"]),
     ("", "pods", "", &["list"]),
     ("", "services", "proxy", &["get", "create", "update"]),
-    ("apps", "deployments", "", &["get", "create", "patch"]),
-    ("apps", "statefulsets", "", &["get", "create", "patch"]),
-    ("networking.k8s.io", "networkpolicies", "", &["get", "create", "patch"]),
+    ("apps", "deployments", "", &["get", "list", "create", "patch"]),
+    ("apps", "statefulsets", "", &["get", "list", "create", "patch"]),
+    ("networking.k8s.io", "networkpolicies", "", &["get", "list", "create", "patch"]),
 ];
 
-pub(super) async fn look(cluster: &Cluster, plan: &Plan, tree: &Tree) -> Result<Vec<Problem>, ClusterError> {
-    let mut problems = rights(cluster).await?;
+pub(super) async fn look(
+    cluster: &Cluster,
+    plan: &Plan,
+    objects: &[&Value],
+    scope: &Scope<'_>,
+) -> Result<Vec<Problem>, ClusterError> {
+    let mut problems = rights(cluster, scope.prune).await?;
     if !problems.is_empty() {
         // The rest would fail by the same.
         return Ok(problems);
@@ -39,17 +45,19 @@ pub(super) async fn look(cluster: &Cluster, plan: &Plan, tree: &Tree) -> Result<
     for (secret, keys) in wanted {
         problems.extend(missing(secret, &keys, cluster.secret_keys(secret).await?.as_deref()));
     }
-    for object in tree.objects().filter(|object| object["kind"] != "Namespace") {
+    for object in objects.iter().filter(|object| object["kind"] != "Namespace") {
         problems.extend(cluster.live(object).await?.and_then(|live| foreign(&live)));
     }
     Ok(problems)
 }
 
-async fn rights(cluster: &Cluster) -> Result<Vec<Problem>, ClusterError> {
+/// What removes objects may delete what it may list.
+async fn rights(cluster: &Cluster, deletes: bool) -> Result<Vec<Problem>, ClusterError> {
     let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
     let mut problems = Vec::new();
     for (group, resource, subresource, verbs) in RIGHTS {
-        for verb in verbs {
+        let also = deletes && verbs.contains(&"list") && verbs.contains(&"patch");
+        for verb in verbs.iter().copied().chain(also.then_some("delete")) {
             let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
             let attributes = ResourceAttributes {
                 group: text(group),
@@ -62,7 +70,8 @@ async fn rights(cluster: &Cluster) -> Result<Vec<Problem>, ClusterError> {
             let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
             let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
             let answer = api.create(&PostParams::default(), &review).await;
-            let allowed = answer.map_err(|error| cluster_error("asking what this user may do", &error))?;
+            let allowed =
+                answer.map_err(|error| ClusterError::of("asking what this user may do".to_owned(), &error))?;
             if !allowed.status.is_some_and(|status| status.allowed) {
                 let what =
                     if subresource.is_empty() { resource.to_owned() } else { format!("{resource}/{subresource}") };
@@ -72,15 +81,6 @@ async fn rights(cluster: &Cluster) -> Result<Vec<Problem>, ClusterError> {
         }
     }
     Ok(problems)
-}
-
-fn cluster_error(attempt: &str, error: &kube::Error) -> ClusterError {
-    ClusterError {
-        attempt: attempt.to_owned(),
-        why: error.to_string(),
-        fix: "look at the cluster's API server".to_owned(),
-        unreachable: !matches!(error, kube::Error::Api(_)),
-    }
 }
 
 /// Keys that a Secret lacks, with the command that makes it.

@@ -13,21 +13,27 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Tells a reason once, and again when it has changed.
 pub(super) struct Deadline<'a> {
     object: String,
+    aim: &'static str,
     begun: Instant,
     how: &'a ApplyOptions<'a>,
     said: String,
 }
 
 impl<'a> Deadline<'a> {
-    pub(super) fn new(object: String, how: &'a ApplyOptions<'a>) -> Self {
-        Self { object, begun: Instant::now(), how, said: String::new() }
+    pub(super) fn new(object: String, aim: &'static str, how: &'a ApplyOptions<'a>) -> Self {
+        Self { object, aim, begun: Instant::now(), how, said: String::new() }
     }
 
     /// Waits a little, for that reason; an error if it has been long enough.
     pub(super) async fn wait(&mut self, why: String) -> Result<(), ApplyError> {
         let waited = self.begun.elapsed();
         if waited > self.how.wait_max {
-            return Err(ApplyError::NotReady { object: self.object.clone(), waited_s: waited.as_secs(), why });
+            return Err(ApplyError::NotReady {
+                object: self.object.clone(),
+                aim: self.aim,
+                waited_s: waited.as_secs(),
+                why,
+            });
         }
         if why != self.said {
             (self.how.say)(&format!("  {} waits: {why}", self.object));
@@ -35,6 +41,11 @@ impl<'a> Deadline<'a> {
         }
         sleep(LOOK).await;
         Ok(())
+    }
+
+    /// How long it has been.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
     }
 
     /// Says that it is there, if anybody was told that it is not.
@@ -47,7 +58,7 @@ impl<'a> Deadline<'a> {
 
 /// Until the object's pods are ready.
 pub(super) async fn ready(cluster: &Cluster, object: &Value, how: &ApplyOptions<'_>) -> Result<(), ApplyError> {
-    let mut deadline = Deadline::new(title(object), how);
+    let mut deadline = Deadline::new(title(object), "ready", how);
     loop {
         let live = cluster.live(object).await?.unwrap_or_default();
         let Some(unfinished) = judge::unfinished(&live) else {
@@ -57,5 +68,19 @@ pub(super) async fn ready(cluster: &Cluster, object: &Value, how: &ApplyOptions<
         let pods = cluster.pods(name(object)).await?;
         let why = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).find_map(judge::not_ready);
         deadline.wait(why.unwrap_or(unfinished)).await?;
+    }
+}
+
+/// Until an object that was deleted has gone, and its pods with it.
+pub(super) async fn gone(cluster: &Cluster, object: &Value, how: &ApplyOptions<'_>) -> Result<(), ApplyError> {
+    let mut deadline = Deadline::new(title(object), "gone", how);
+    loop {
+        let live = cluster.live(object).await?;
+        let pods = if judge::has_pods(object) { cluster.pods(name(object)).await? } else { Vec::new() };
+        let Some(why) = judge::remains(live.as_ref(), pods.len()) else {
+            deadline.done("is gone");
+            return Ok(());
+        };
+        deadline.wait(why).await?;
     }
 }
