@@ -16,7 +16,7 @@ pub(crate) fn diff(arguments: &DiffArguments) -> Exit {
     let tables = arguments.part.tables();
     with_cluster(&arguments.cluster, &tables, async |cluster, plan, options| {
         let names = tables.sql();
-        let scope = Scope { tables: &names, prune: arguments.part.prune };
+        let scope = Scope { tables: &names, prune: arguments.part.prune, ..Scope::default() };
         let changes = differences(&cluster, &plan, &options, &scope).await?;
         let text = changes.iter().fold(String::new(), |mut text, change| {
             let _ = writeln!(text, "{change}");
@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &ApplyArguments) -> Exit {
     let tables = arguments.part.tables();
     with_cluster(&arguments.cluster, &tables, async |cluster, plan, options| {
         let names = tables.sql();
-        let scope = Scope { tables: &names, prune: arguments.part.prune };
+        let scope = Scope { tables: &names, prune: arguments.part.prune, nodes_grow: arguments.nodes_grow };
         let how = ApplyOptions { wait_max: arguments.timeout.0, say: &line };
         let applied = apply(&cluster, &plan, &options, &scope, &how).await?;
         let (objects, connectors) = (applied.changes.len(), applied.connectors.len());

@@ -97,6 +97,9 @@ pub(crate) struct ApplyArguments {
     pub(crate) cluster: ClusterArguments,
     #[command(flatten)]
     pub(crate) part: Part,
+    /// Nodes are added on demand: do not look for room on those there are
+    #[arg(long)]
+    pub(crate) nodes_grow: bool,
     /// How long each object and each connector may take to become ready, as 90s or 10m
     #[arg(long, value_name = "TIME", default_value = "5m")]
     pub(crate) timeout: Span,

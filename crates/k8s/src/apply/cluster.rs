@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apimachinery::pkg::version::Info;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
 use kube::client::Body;
 use kube::config::KubeConfigOptions;
@@ -79,6 +80,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// A connection to a cluster.
 pub struct Cluster {
     pub(super) client: Client,
+    pub(super) version: Info,
 }
 
 impl Cluster {
@@ -101,8 +103,8 @@ impl Cluster {
         config.read_timeout = Some(ANSWER_MAX);
         let attempt = format!("asking the cluster at {} for its version", config.cluster_url);
         let client = Client::try_from(config).map_err(|error| failed(chain(&error)))?;
-        client.apiserver_version().await.map_err(|error| ClusterError::of(attempt, &error))?;
-        Ok(Self { client })
+        let version = client.apiserver_version().await.map_err(|error| ClusterError::of(attempt, &error))?;
+        Ok(Self { client, version })
     }
 
     pub(super) fn api(&self, object: &Value) -> Api<DynamicObject> {
@@ -146,6 +148,27 @@ impl Cluster {
     pub(super) async fn listed(&self, kind: &str, labels: &str) -> Result<Vec<Value>, ClusterError> {
         let api = Api::namespaced_with(self.client.clone(), NAMESPACE, &resource(kind));
         self.list(&api, kind, &ListParams::default().labels(labels)).await
+    }
+
+    /// The objects of a kind anywhere in the cluster, or in the namespace, by their fields. None if this user may not see
+    /// them, which is no failure where they are only looked at for advice.
+    pub(super) async fn permitted(
+        &self,
+        kind: &str,
+        everywhere: bool,
+        fields: &str,
+    ) -> Result<Option<Vec<Value>>, ClusterError> {
+        let (client, resource) = (self.client.clone(), resource(kind));
+        let api = if everywhere {
+            Api::all_with(client, &resource)
+        } else {
+            Api::namespaced_with(client, NAMESPACE, &resource)
+        };
+        match self.list(&api, kind, &ListParams::default().fields(fields)).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.forbidden => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn list(&self, api: &Api<DynamicObject>, kind: &str, which: &ListParams) -> Result<Vec<Value>, ClusterError> {

@@ -5,6 +5,7 @@ mod cluster;
 mod connectors;
 mod delete;
 mod difference;
+mod events;
 mod judge;
 mod operate;
 mod preflight;
@@ -40,6 +41,8 @@ pub struct Scope<'a> {
     pub tables: &'a [String],
     /// Whether this program's objects that are in no rendering any more are removed.
     pub prune: bool,
+    /// Whether nodes are added on demand, so that the room on those there are decides nothing.
+    pub nodes_grow: bool,
 }
 
 impl Scope<'_> {
@@ -143,22 +146,18 @@ pub async fn apply(
 ) -> Result<Applied, ApplyError> {
     let tree = render(plan, options).map_err(ApplyError::Refused)?;
     let objects = ordered(&tree, scope);
-    let problems = preflight::look(cluster, plan, &objects, scope).await?;
-    if !problems.is_empty() {
-        return Err(ApplyError::Refused(Problems(problems)));
-    }
+    let changes = preflight::look(cluster, plan, &objects, scope, how).await?;
+    let mut warnings = events::Warnings::begin(cluster).await?;
     let mut applied = Applied::default();
     for stage in [0..=5, 6..=6] {
-        let stage: Vec<&Value> = objects.iter().filter(|object| stage.contains(&rank(object))).copied().collect();
-        for object in &stage {
-            if let Some(change) = cluster.change(object).await? {
-                cluster.send(object).await?;
-                (how.say)(&change.to_string());
-                applied.changes.push(change);
-            }
+        let in_stage = |object: &Value| stage.contains(&rank(object));
+        for (object, change) in changes.iter().filter(|(object, _)| in_stage(object)) {
+            cluster.send(object).await?;
+            (how.say)(&change.to_string());
+            applied.changes.push(change.clone());
         }
-        for object in stage.iter().filter(|object| judge::has_pods(object)) {
-            wait::ready(cluster, object, how).await?;
+        for object in objects.iter().filter(|object| in_stage(object) && judge::has_pods(object)) {
+            wait::ready(cluster, object, &mut warnings, how).await?;
         }
     }
     let tables = || plan.tables.iter().filter(|pipeline| scope.has(&pipeline.names.table));

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::cluster::Cluster;
 use super::connectors::{brief, idle};
+use super::events::Warnings;
 use super::wait::{Deadline, ready};
 use super::{ApplyError, ApplyOptions};
 
@@ -62,10 +63,11 @@ pub async fn operate(
     let chosen: Vec<&PipelinePlan> =
         plan.tables.iter().filter(|pipeline| tables.contains(&pipeline.names.table)).collect();
     if action == Action::RestartPods {
+        let mut warnings = Warnings::begin(cluster).await?;
         for pipeline in &chosen {
             let deployment = json!({ "kind": "Deployment", "metadata": { "name": &pipeline.names.worker } });
             cluster.replace_pods(&deployment).await?;
-            ready(cluster, &deployment, how).await?;
+            ready(cluster, &deployment, &mut warnings, how).await?;
             (how.say)(&format!("Deployment {} has a new pod", pipeline.names.worker));
         }
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::cluster::{Cluster, name, title};
+use super::events::Warnings;
 use super::{ApplyError, ApplyOptions, judge};
 
 const LOOK: Duration = Duration::from_millis(500);
@@ -57,7 +58,12 @@ impl<'a> Deadline<'a> {
 }
 
 /// Until the object's pods are ready.
-pub(super) async fn ready(cluster: &Cluster, object: &Value, how: &ApplyOptions<'_>) -> Result<(), ApplyError> {
+pub(super) async fn ready(
+    cluster: &Cluster,
+    object: &Value,
+    warnings: &mut Warnings,
+    how: &ApplyOptions<'_>,
+) -> Result<(), ApplyError> {
     let mut deadline = Deadline::new(title(object), "ready", how);
     loop {
         let live = cluster.live(object).await?.unwrap_or_default();
@@ -66,6 +72,8 @@ pub(super) async fn ready(cluster: &Cluster, object: &Value, how: &ApplyOptions<
             return Ok(());
         };
         let pods = cluster.pods(name(object)).await?;
+        let names: Vec<&str> = pods.iter().filter_map(|pod| pod.metadata.name.as_deref()).collect();
+        warnings.of(cluster, object, &names).await?.iter().for_each(|line| (how.say)(line));
         let why = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).find_map(judge::not_ready);
         deadline.wait(why.unwrap_or(unfinished)).await?;
     }

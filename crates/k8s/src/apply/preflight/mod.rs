@@ -1,14 +1,19 @@
 //! What keeps an apply from working, found before anything is sent; all of it at once.
 
+mod amount;
+mod place;
+mod room;
+
 use std::collections::BTreeSet;
 
-use datapipe_core::plan::{Plan, Problem};
+use datapipe_core::plan::{Plan, Problem, Problems};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::api::{Api, PostParams};
 use serde_json::Value;
 
-use super::Scope;
 use super::cluster::{Cluster, ClusterError, FIELD_MANAGER, title};
+use super::difference::Change;
+use super::{ApplyError, ApplyOptions, Scope};
 use crate::checks::own_postgres;
 use crate::postgres::SUPERUSER_KEY;
 use crate::worker::secret_keys;
@@ -27,16 +32,21 @@ const RIGHTS: [(&str, &str, &str, &[&str]); 9] = [
     ("networking.k8s.io", "networkpolicies", "", &["get", "list", "create", "patch"]),
 ];
 
-pub(super) async fn look(
+/// What the apply changes, object by object, or all that keeps it from working.
+pub(super) async fn look<'a>(
     cluster: &Cluster,
     plan: &Plan,
-    objects: &[&Value],
+    objects: &[&'a Value],
     scope: &Scope<'_>,
-) -> Result<Vec<Problem>, ClusterError> {
-    let mut problems = rights(cluster, scope.prune).await?;
+    how: &ApplyOptions<'_>,
+) -> Result<Vec<(&'a Value, Change)>, ApplyError> {
+    let version = &cluster.version;
+    let mut problems: Vec<Problem> =
+        place::version(&version.major, &version.minor, &version.git_version).into_iter().collect();
+    problems.extend(rights(cluster, scope.prune).await?);
     if !problems.is_empty() {
         // The rest would fail by the same.
-        return Ok(problems);
+        return Err(ApplyError::Refused(Problems(problems)));
     }
     let mut wanted = vec![(CREDENTIALS, secret_keys(plan))];
     if own_postgres(plan) {
@@ -47,6 +57,61 @@ pub(super) async fn look(
     }
     for object in objects.iter().filter(|object| object["kind"] != "Namespace") {
         problems.extend(cluster.live(object).await?.and_then(|live| foreign(&live)));
+    }
+    problems.extend(surroundings(cluster, objects, scope, how).await?);
+    let mut changes = Vec::new();
+    if problems.is_empty() {
+        // What the API server would refuse, it refuses before anything was sent.
+        for object in objects {
+            match cluster.change(object).await {
+                Ok(change) => changes.extend(change.map(|change| (*object, change))),
+                Err(error) if error.unreachable => return Err(error.into()),
+                Err(error) => problems.push(Problem::new(title(object), error.why, error.fix)),
+            }
+        }
+    }
+    if problems.is_empty() { Ok(changes) } else { Err(ApplyError::Refused(Problems(problems))) }
+}
+
+/// Room, ports and volumes, as far as this user may look.
+async fn surroundings(
+    cluster: &Cluster,
+    objects: &[&Value],
+    scope: &Scope<'_>,
+    how: &ApplyOptions<'_>,
+) -> Result<Vec<Problem>, ClusterError> {
+    let mut hidden = Vec::new();
+    let mut seen = async |kind: &'static str, everywhere: bool, fields: &str| {
+        let found = cluster.permitted(kind, everywhere, fields).await?;
+        if found.is_none() {
+            hidden.push(kind);
+        }
+        Ok::<_, ClusterError>(found)
+    };
+    let in_use = "status.phase!=Succeeded,status.phase!=Failed";
+    let pods = seen("Pod", true, in_use).await?;
+    let own_pods = match &pods {
+        Some(pods) => pods.clone(),
+        None => cluster.permitted("Pod", false, in_use).await?.unwrap_or_default(),
+    };
+    let wanted = room::Pods::of(objects);
+    let mut problems = wanted.quotas(&seen("ResourceQuota", false, "").await?.unwrap_or_default(), &own_pods);
+    problems.extend(wanted.ranges(&seen("LimitRange", false, "").await?.unwrap_or_default()));
+    if !scope.nodes_grow
+        && let (Some(nodes), Some(pods)) = (seen("Node", true, "").await?, &pods)
+    {
+        problems.extend(wanted.nodes(&nodes, pods));
+    }
+    problems.extend(place::node_ports(objects, &seen("Service", true, "").await?.unwrap_or_default()));
+    let claims = seen("PersistentVolumeClaim", false, &format!("metadata.name=data-{POSTGRES}-0")).await?;
+    if claims.is_some_and(|claims| claims.is_empty())
+        && let (Some(classes), Some(volumes)) =
+            (seen("StorageClass", true, "").await?, seen("PersistentVolume", true, "").await?)
+    {
+        problems.extend(place::Storage { classes, volumes }.for_claim(objects));
+    }
+    if !hidden.is_empty() {
+        (how.say)(&format!("  not looked at, as this user may not list them: {}", hidden.join(", ")));
     }
     Ok(problems)
 }
