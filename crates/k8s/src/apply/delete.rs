@@ -117,3 +117,38 @@ pub async fn delete(cluster: &Cluster, what: &Deletion, how: &ApplyOptions<'_>) 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use datapipe_core::catalog::Catalog;
+    use datapipe_core::settings::Settings;
+    use datapipe_core::table::{Table, TablePipeline};
+
+    use super::*;
+    use crate::in_cluster;
+
+    struct Orders;
+    impl TablePipeline for Orders {
+        fn table(&self) -> Table {
+            Table::new("orders", 8085)
+        }
+    }
+
+    fn told(settings: &Value) -> Vec<String> {
+        let settings: Settings = in_cluster(serde_json::from_value(settings.clone()).unwrap());
+        let catalog = Catalog::of([Arc::new(Orders) as Arc<dyn TablePipeline>]).unwrap();
+        let plan = Plan::new(&catalog, &settings).unwrap();
+        elsewhere(&plan, &RenderOptions::new(&settings.deploy).unwrap())
+    }
+
+    #[test]
+    fn what_stays_on_servers_of_their_own_is_told_with_the_lines_that_drop_it() {
+        assert_eq!(told(&json!({ "deploy": { "with": ["kafka", "s3"] } })), [""; 0], "all of it goes with its server");
+        let own = json!({ "postgres": { "url": "postgres://cdc@db.example.org/shop" },
+                          "kafka": { "bootstrap": "k:9092" }, "s3": { "bucket": "lake", "region": "eu-west-1" } });
+        let told = told(&own).join("\n");
+        insta::assert_snapshot!(told);
+    }
+}

@@ -15,3 +15,4 @@ mod memory;
 mod mixed;
 mod policies;
 mod ports;
+mod tables;
