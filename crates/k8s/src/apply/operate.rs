@@ -169,8 +169,7 @@ fn judge((code, answer): &(u16, Value), action: Action) -> Verdict {
             return Verdict::Done("PAUSED");
         }
         (Action::Stop, Some("STOPPED")) if status.tasks.is_empty() => return Verdict::Done("STOPPED"),
-        // A pause of what is stopped changes nothing.
-        (Action::Pause, Some(state @ "STOPPED")) | (Action::Restart, Some(state)) => {
+        (Action::Restart, Some(state)) => {
             return Verdict::Never(format!("it is {state}, and stays so"));
         }
         // A pod that starts again leaves connectors as a person has put them.
@@ -219,7 +218,7 @@ mod tests {
     fn what_cannot_come_is_told_at_once() {
         let never = |why: &str| Verdict::Never(why.to_owned());
         assert_eq!(told(Action::Restart, "PAUSED", &["PAUSED"]), never("it is PAUSED, and stays so"));
-        assert_eq!(told(Action::Pause, "STOPPED", &[]), never("it is STOPPED, and stays so"));
+        assert_eq!(told(Action::Restart, "STOPPED", &[]), never("it is STOPPED, and stays so"));
         assert_eq!(told(Action::RestartPods, "STOPPED", &[]), Verdict::Done("STOPPED"));
         let answer = judge(&(503, json!("no endpoints available")), Action::Pause);
         assert_eq!(answer, Verdict::NotYet("its status is answered with 503: no endpoints available".to_owned()));

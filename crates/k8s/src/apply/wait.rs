@@ -71,10 +71,12 @@ pub(super) async fn ready(
             deadline.done("is ready");
             return Ok(());
         };
-        let pods = cluster.pods(name(object)).await?;
+        let mut pods = cluster.pods(name(object)).await?;
+        // What was wrong with one that goes is nobody's news.
+        pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
         let names: Vec<&str> = pods.iter().filter_map(|pod| pod.metadata.name.as_deref()).collect();
         warnings.of(cluster, object, &names).await?.iter().for_each(|line| (how.say)(line));
-        let why = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).find_map(judge::not_ready);
+        let why = pods.iter().find_map(judge::not_ready);
         deadline.wait(why.unwrap_or(unfinished)).await?;
     }
 }

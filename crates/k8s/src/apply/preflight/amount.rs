@@ -94,11 +94,14 @@ pub(super) fn thousandths(quantity: &Value) -> Option<u128> {
     Some(all.checked_mul(numerator)? / denominator)
 }
 
-/// For people: `125m`, `2`, `250Mi`, `900` bytes.
+/// For people: `125m`, `2`, `250Mi`, `20Gi`, `900` bytes.
 pub(super) fn shown(resource: &str, thousandths: u128) -> String {
     let whole = thousandths.div_ceil(1000);
     if resource.ends_with("memory") {
-        return if whole >= 1 << 20 { format!("{}Mi", whole >> 20) } else { whole.to_string() };
+        let units = [("Gi", 1_u128 << 30), ("Mi", 1 << 20)];
+        let unit =
+            units.into_iter().find(|(unit, size)| whole >= *size && (*unit == "Mi" || whole.is_multiple_of(*size)));
+        return unit.map_or(whole.to_string(), |(unit, size)| format!("{}{unit}", whole / size));
     }
     if thousandths.is_multiple_of(1000) { whole.to_string() } else { format!("{thousandths}m") }
 }
@@ -130,6 +133,10 @@ mod tests {
             assert_eq!(thousandths(&none), None, "{none}");
         }
         assert_eq!(shown("limits.memory", 250 * (1 << 20) * 1000), "250Mi");
+        assert_eq!(
+            (shown("memory", 20 * (1 << 30) * 1000), shown("memory", 900_000)),
+            ("20Gi".to_owned(), "900".to_owned())
+        );
         assert_eq!((shown("cpu", 125), shown("requests.cpu", 2000)), ("125m".to_owned(), "2".to_owned()));
     }
 

@@ -122,6 +122,7 @@ async fn rights(cluster: &Cluster, deletes: bool) -> Result<Vec<Problem>, Cluste
     let mut problems = Vec::new();
     for (group, resource, subresource, verbs) in RIGHTS {
         let also = deletes && verbs.contains(&"list") && verbs.contains(&"patch");
+        let mut denied = Vec::new();
         for verb in verbs.iter().copied().chain(also.then_some("delete")) {
             let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
             let attributes = ResourceAttributes {
@@ -138,11 +139,14 @@ async fn rights(cluster: &Cluster, deletes: bool) -> Result<Vec<Problem>, Cluste
             let allowed =
                 answer.map_err(|error| ClusterError::of("asking what this user may do".to_owned(), &error))?;
             if !allowed.status.is_some_and(|status| status.allowed) {
-                let what =
-                    if subresource.is_empty() { resource.to_owned() } else { format!("{resource}/{subresource}") };
-                let fix = format!("have somebody grant it in {NAMESPACE}, or name another context with --context");
-                problems.push(Problem::new("rights", format!("this user may not {verb} {what}"), fix));
+                denied.push(verb);
             }
+        }
+        if !denied.is_empty() {
+            let what = if subresource.is_empty() { resource.to_owned() } else { format!("{resource}/{subresource}") };
+            let place = if resource == "namespaces" { "the cluster" } else { NAMESPACE };
+            let fix = format!("have somebody grant it in {place}, or name another context with --context");
+            problems.push(Problem::new("rights", format!("this user may not {} {what}", denied.join(", ")), fix));
         }
     }
     Ok(problems)

@@ -159,7 +159,7 @@ mod tests {
             volume("fast", "20Gi", "Available"),
         ] {
             let what = judged(Some("node"), &both, &[taken]).unwrap();
-            assert_eq!(what, "class node makes no volumes by itself, and no free one has 20480Mi");
+            assert_eq!(what, "class node makes no volumes by itself, and no free one has 20Gi");
         }
         assert!(judged(None, &both[1..], &[]).unwrap().starts_with("no class is the cluster's default"));
         assert!(judged(Some("slow"), &both, &[]).unwrap().starts_with("there is no class \"slow\""));
