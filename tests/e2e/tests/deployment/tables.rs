@@ -1,6 +1,7 @@
 //! What is done to single tables of a deployment, what is left over, and its end.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use crate::bed::{Bed, Deployment, NAMESPACE, text};
 
@@ -67,12 +68,12 @@ fn left_over_objects_go_when_told(bed: &Bed) {
             bed.kubectl(&[&["label", "configmap", name, "-n", NAMESPACE][..], &labels].concat());
         }
     }
-    let (code, said) = run(bed, "diff", &["--prune"]);
-    assert_eq!((code, said.trim()), (Some(2), "- ConfigMap kafka-connect-payments"));
     let (code, said) = run(bed, "apply", &[]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("ConfigMap kafka-connect-payments is no part of this deployment any more"), "{said}");
     assert!(names(bed, "configmap").contains("configmap/kafka-connect-payments"), "it was not told to remove it");
+    let (code, said) = run(bed, "diff", &["--prune"]);
+    assert_eq!((code, said.trim()), (Some(2), "- ConfigMap kafka-connect-payments"));
     let (code, said) = run(bed, "apply", &["--prune"]);
     assert_eq!(code, Some(0), "{said}");
     let left = names(bed, "configmap");
@@ -115,9 +116,11 @@ fn delete_leaves_what_is_not_its_own(bed: &Bed) {
 fn one_table_is_stopped_restarted_and_applied_alone_and_a_deployment_is_taken_away() {
     let bed = Bed::find();
     bed.deployed(Deployment::Mixed);
+    let begun = Instant::now();
     connectors_do_as_told(&bed);
     one_table_alone_and_its_pod(&bed);
     left_over_objects_go_when_told(&bed);
     delete_leaves_what_is_not_its_own(&bed);
+    println!("    all of it took {} s", begun.elapsed().as_secs());
     bed.empty_namespace();
 }
