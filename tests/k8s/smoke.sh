@@ -52,6 +52,8 @@ address=$(kubectl -n smoke get svc server -o jsonpath='{.spec.clusterIP}')
 ask() { kubectl -n smoke exec client -- timeout 3 wget -q -O - "http://$address/" 2> /dev/null || echo blocked; }
 node_port() { cluster inside curl -s -m 3 http://127.0.0.1:30080/ || echo blocked; }
 
+# A pod is ready a moment before its Service knows it.
+for _ in $(seq 10); do [ "$(ask)" = hello ] && break; sleep 0.5; done
 expect "a pod reaches a service" hello "$(ask)"
 expect "a NodePort answers on the node's loopback" hello "$(node_port)"
 expect "DNS knows the service" "$address" \
