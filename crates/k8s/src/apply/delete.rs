@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use datapipe_core::plan::Plan;
+use datapipe_core::plan::{Plan, Problems};
 use datapipe_core::settings::Role;
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, ClusterError, FIELD_MANAGER, name, title};
-use super::{ApplyError, ApplyOptions, prune, rank, wait};
+use super::{ApplyError, ApplyOptions, preflight, prune, rank, wait};
 use crate::checks::own_postgres;
 use crate::options::RenderOptions;
 use crate::{CREDENTIALS, NAMESPACE, POSTGRES};
@@ -105,6 +105,11 @@ fn elsewhere(plan: &Plan, options: &RenderOptions) -> Vec<String> {
 
 /// Deletes, one after the other: servers only when no worker needs them any more.
 pub async fn delete(cluster: &Cluster, what: &Deletion, how: &ApplyOptions<'_>) -> Result<(), ApplyError> {
+    let kinds: BTreeSet<&str> = what.objects.iter().filter_map(|object| object["kind"].as_str()).collect();
+    let problems = preflight::may_delete(cluster, &kinds).await?;
+    if !problems.is_empty() {
+        return Err(ApplyError::Refused(Problems(problems)));
+    }
     // Workers end beside each other.
     for stage in what.objects.chunk_by(|one, other| rank(one) == rank(other)) {
         for object in stage {

@@ -116,40 +116,66 @@ async fn surroundings(
     Ok(problems)
 }
 
-/// What removes objects may delete what it may list.
+/// What an apply must be allowed: what removes objects may delete what it may list.
 async fn rights(cluster: &Cluster, deletes: bool) -> Result<Vec<Problem>, ClusterError> {
-    let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
     let mut problems = Vec::new();
     for (group, resource, subresource, verbs) in RIGHTS {
         let also = deletes && verbs.contains(&"list") && verbs.contains(&"patch");
-        let mut denied = Vec::new();
-        for verb in verbs.iter().copied().chain(also.then_some("delete")) {
-            let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-            let attributes = ResourceAttributes {
-                group: text(group),
-                resource: text(resource),
-                subresource: text(subresource),
-                verb: text(verb),
-                namespace: (resource != "namespaces").then(|| NAMESPACE.to_owned()),
-                ..ResourceAttributes::default()
-            };
-            let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
-            let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
-            let answer = api.create(&PostParams::default(), &review).await;
-            let allowed =
-                answer.map_err(|error| ClusterError::of("asking what this user may do".to_owned(), &error))?;
-            if !allowed.status.is_some_and(|status| status.allowed) {
-                denied.push(verb);
-            }
-        }
-        if !denied.is_empty() {
-            let what = if subresource.is_empty() { resource.to_owned() } else { format!("{resource}/{subresource}") };
-            let place = if resource == "namespaces" { "the cluster" } else { NAMESPACE };
-            let fix = format!("have somebody grant it in {place}, or name another context with --context");
-            problems.push(Problem::new("rights", format!("this user may not {} {what}", denied.join(", ")), fix));
-        }
+        let verbs: Vec<&str> = verbs.iter().copied().chain(also.then_some("delete")).collect();
+        problems.extend(denied(cluster, (group, resource, subresource), &verbs).await?);
     }
     Ok(problems)
+}
+
+/// What keeps a deletion from being done to its end, by the kinds of the objects that go.
+pub(super) async fn may_delete(cluster: &Cluster, kinds: &BTreeSet<&str>) -> Result<Vec<Problem>, ClusterError> {
+    let mut problems = Vec::new();
+    for kind in kinds {
+        let resource = format!("{}s", kind.to_lowercase()).replace("policys", "policies");
+        let group = match *kind {
+            "Deployment" | "StatefulSet" => "apps",
+            "NetworkPolicy" => "networking.k8s.io",
+            _ => "",
+        };
+        problems.extend(denied(cluster, (group, &resource, ""), &["get", "list", "delete"]).await?);
+    }
+    problems.extend(denied(cluster, ("", "pods", ""), &["list"]).await?);
+    Ok(problems)
+}
+
+/// The verbs that this user may not, in one finding.
+async fn denied(
+    cluster: &Cluster,
+    (group, resource, subresource): (&str, &str, &str),
+    verbs: &[&str],
+) -> Result<Option<Problem>, ClusterError> {
+    let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
+    let mut denied = Vec::new();
+    for verb in verbs.iter().copied() {
+        let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let attributes = ResourceAttributes {
+            group: text(group),
+            resource: text(resource),
+            subresource: text(subresource),
+            verb: text(verb),
+            namespace: (resource != "namespaces").then(|| NAMESPACE.to_owned()),
+            ..ResourceAttributes::default()
+        };
+        let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
+        let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+        let answer = api.create(&PostParams::default(), &review).await;
+        let allowed = answer.map_err(|error| ClusterError::of("asking what this user may do".to_owned(), &error))?;
+        if !allowed.status.is_some_and(|status| status.allowed) {
+            denied.push(verb);
+        }
+    }
+    if denied.is_empty() {
+        return Ok(None);
+    }
+    let what = if subresource.is_empty() { resource.to_owned() } else { format!("{resource}/{subresource}") };
+    let place = if resource == "namespaces" { "the cluster" } else { NAMESPACE };
+    let fix = format!("have somebody grant it in {place}, or name another context with --context");
+    Ok(Some(Problem::new("rights", format!("this user may not {} {what}", denied.join(", ")), fix)))
 }
 
 /// Keys that a Secret lacks, with the command that makes it.
