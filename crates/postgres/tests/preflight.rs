@@ -18,7 +18,7 @@ async fn all_problems_come_at_once_and_what_can_be_made_is_none() {
     let client = server.client().await;
     client
         .batch_execute(
-            "CREATE ROLE cdc LOGIN PASSWORD 'pw'; CREATE TABLE a (id int PRIMARY KEY, p point); \
+            "CREATE ROLE cdc LOGIN PASSWORD 'pw'; CREATE TABLE a (id int PRIMARY KEY, p tsquery); \
              CREATE UNLOGGED TABLE b (id int); CREATE PUBLICATION pub_b FOR TABLE a WITH (publish = 'insert')",
         )
         .await
@@ -40,7 +40,7 @@ async fn all_problems_come_at_once_and_what_can_be_made_is_none() {
         "ALTER ROLE \"cdc\" REPLICATION",
         "1 of 1 replication slots are free, 4 are needed",
         "1 of 1 walsenders are free, 4 are needed",
-        "column public.a.p: type point is not supported",
+        "column public.a.p: type tsquery is not supported",
         "GRANT SELECT ON \"public\".\"a\"",
         "CREATE PUBLICATION \"pub_a\" FOR TABLE ONLY \"public\".\"a\"",
         "it is unlogged",

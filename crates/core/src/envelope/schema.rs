@@ -8,7 +8,7 @@ use super::{EnvelopeSettings, RowError};
 use crate::change::{Column, Relation};
 use crate::value::json::write_string;
 use crate::value::{
-    BinaryMode, ColumnType, DecimalMode, Digits, HstoreMode, IntervalMode, Modes, TimeMode, Unit, write_default,
+    BinaryMode, ColumnType, DecimalMode, Digits, HstoreMode, IntervalMode, Modes, Shape, TimeMode, Unit, write_default,
 };
 
 /// Puts schemas around keys and values; without one they stay as they are.
@@ -142,6 +142,20 @@ const SOURCE: &str = concat!(
     r#"{"type":"int64","optional":true,"field":"ts_ns"}]"#,
 );
 
+const POINT: &str = concat!(
+    r#","fields":[{"type":"double","optional":false,"field":"x"},{"type":"double","optional":false,"field":"y"},"#,
+    r#"{"type":"bytes","optional":true,"field":"wkb"},{"type":"int32","optional":true,"field":"srid"}]"#,
+);
+const LINE: &str = concat!(
+    r#","fields":[{"type":"double","optional":false,"field":"a"},{"type":"double","optional":false,"field":"b"},"#,
+    r#"{"type":"double","optional":false,"field":"c"}]"#,
+);
+const GEOMETRY: &str = concat!(
+    r#","fields":[{"type":"bytes","optional":false,"field":"wkb"},{"type":"int32","optional":true,"field":"srid"},"#,
+    r#"{"type":"map","keys":{"type":"string","optional":false},"values":{"type":"string","optional":false},"#,
+    r#""optional":true,"field":"extensions"}]"#,
+);
+
 fn quoted(text: &str) -> String {
     let mut out = Vec::new();
     write_string(text.as_bytes(), &mut out).expect("a name is a string, so it is UTF-8");
@@ -152,7 +166,7 @@ fn quoted(text: &str) -> String {
 fn field(column: &Column, modes: Modes, mark: Option<(&'static str, String)>) -> String {
     let mut described = Described::of(&column.kind, modes);
     described.parameters.extend(mark);
-    let mut schema = described.schema(column.nullable);
+    let mut schema = described.schema(column.nullable || described.optional_always);
     let mut default = Vec::new();
     if column.default.as_ref().is_some_and(|text| write_default(&column.kind, modes, text, &mut default)) {
         let _ = write!(schema, r#","default":{}"#, String::from_utf8_lossy(&default));
@@ -165,18 +179,29 @@ fn field(column: &Column, modes: Modes, mark: Option<(&'static str, String)>) ->
 struct Described {
     /// The type, and what a container holds.
     kind: String,
-    /// Its name, and a text about it; the version of what has a name is 1.
+    /// Its name, a text about it, and the version of what has a name.
     name: Option<&'static str>,
     doc: Option<&'static str>,
+    version: u8,
     parameters: Vec<(&'static str, String)>,
     /// Whether it may be null as an element of an array.
     optional_element: bool,
+    /// Whether it may be null in a column that is NOT NULL.
+    optional_always: bool,
 }
 
 impl Described {
     fn plain(kind: &str) -> Self {
         let kind = format!(r#""type":"{kind}""#);
-        Self { kind, name: None, doc: None, parameters: Vec::new(), optional_element: true }
+        Self {
+            kind,
+            name: None,
+            doc: None,
+            version: 1,
+            parameters: Vec::new(),
+            optional_element: true,
+            optional_always: false,
+        }
     }
 
     fn named(kind: &str, name: &'static str) -> Self {
@@ -222,6 +247,7 @@ impl Described {
                 IntervalMode::Numeric => Self::named("int64", "io.debezium.time.MicroDuration"),
                 IntervalMode::String => Self::named("string", "io.debezium.time.Interval"),
             },
+            ColumnType::Geometric(shape) => Self::geometric(*shape),
             ColumnType::Hstore => match modes.hstore {
                 HstoreMode::Json => Self::named("string", "io.debezium.data.Json"),
                 HstoreMode::Map => {
@@ -257,6 +283,30 @@ impl Described {
         }
     }
 
+    fn geometric(shape: Shape) -> Self {
+        let described = |name, doc, fields: &str| {
+            let mut described = Self::named("struct", name);
+            described.kind += fields;
+            Self { doc, ..described }
+        };
+        let point = || described("io.debezium.data.geometry.Point", Some("Geometry (POINT)"), POINT);
+        let described = match shape {
+            Shape::Point => return point(),
+            Shape::Line => described("io.debezium.data.geometry.Line", Some("Geometry (LINE)"), LINE),
+            Shape::Circle => {
+                let center = point().schema(false);
+                let fields = format!(
+                    r#","fields":[{center},"field":"center"}},{{"type":"double","optional":false,"field":"radius"}}]"#
+                );
+                described("io.debezium.data.geometry.Circle", Some("Geometry (CIRCLE)"), &fields)
+            }
+            Shape::Segment | Shape::Box | Shape::Path | Shape::Polygon => {
+                Self { version: 2, ..described("io.debezium.data.geometry.Geometry", Some("Geometry"), GEOMETRY) }
+            }
+        };
+        Self { optional_always: true, ..described }
+    }
+
     fn time(kind: &ColumnType, mode: TimeMode) -> Self {
         let (unit, connect) = match kind {
             ColumnType::Date => {
@@ -288,7 +338,7 @@ impl Described {
     fn schema(&self, optional: bool) -> String {
         let mut out = format!(r#"{{{},"optional":{optional}"#, self.kind);
         if let Some(name) = self.name {
-            let _ = write!(out, r#","name":"{name}","version":1"#);
+            let _ = write!(out, r#","name":"{name}","version":{}"#, self.version);
         }
         if let Some(doc) = self.doc {
             let _ = write!(out, r#","doc":"{doc}""#);

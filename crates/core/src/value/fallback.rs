@@ -52,6 +52,10 @@ fn push_bytes(out: &mut Vec<u8>) {
 /// Writes what Debezium puts in the place of a value that is not in the image although the column is NOT NULL and has no
 /// default that is known: the type's zero.
 pub fn write_fallback(kind: &ColumnType, modes: Modes, out: &mut Vec<u8>) {
+    if let ColumnType::Geometric(shape) = kind {
+        super::geometry::write_shape(*shape, shape.zero().as_bytes(), out).expect("a zero is in its type's form");
+        return;
+    }
     let text: &[u8] = match kind {
         ColumnType::Numeric(None) if modes.decimal == DecimalMode::Precise => b"{\"scale\":0,\"value\":\"AA==\"}",
         ColumnType::Numeric(_) | ColumnType::Money if modes.decimal == DecimalMode::Precise => b"\"AA==\"",
@@ -84,6 +88,7 @@ pub fn write_fallback(kind: &ColumnType, modes: Modes, out: &mut Vec<u8>) {
         ColumnType::Timestamp(_) | ColumnType::TimestampTz(_) => b"\"1970-01-01T00:00:00Z\"",
         ColumnType::Hstore => b"\"{}\"",
         ColumnType::Array(_) => b"[]",
+        ColumnType::Geometric(_) => b"null",
     };
     out.extend_from_slice(text);
 }

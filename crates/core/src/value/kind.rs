@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::Shape;
+
 /// A type as PostgreSQL's catalog describes it, filled by whoever can read `pg_type` and `pg_attribute`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct PgType {
@@ -85,6 +87,8 @@ pub enum ColumnType {
     Bit,
     /// `bit(n)` and `varbit(n)` of any other length, and `varbit` without one.
     Bits(Option<u32>),
+    /// `point`, `line`, `lseg`, `box`, `path`, `polygon` and `circle`
+    Geometric(Shape),
     /// `hstore`
     Hstore,
     /// A one-dimensional array.
@@ -173,6 +177,7 @@ pub fn resolve(pg: &PgType) -> Result<ColumnType, UnsupportedType> {
                     element.modifier = pg.modifier;
                 }
                 match resolve(&element)? {
+                    ColumnType::Geometric(_) => refuse("arrays of geometric types have no form in a record"),
                     ColumnType::Array(_) => refuse("arrays of arrays have no form in a record"),
                     kind => Ok(ColumnType::Array(Box::new(kind))),
                 }
@@ -226,7 +231,7 @@ fn base(pg: &PgType) -> Option<ColumnType> {
         "interval" => ColumnType::Interval,
         "bit" | "varbit" if pg.modifier == 1 => ColumnType::Bit,
         "bit" | "varbit" => ColumnType::Bits(u32::try_from(pg.modifier).ok()),
-        _ => return None,
+        name => ColumnType::Geometric(Shape::of(name)?),
     })
 }
 
@@ -274,6 +279,7 @@ impl fmt::Display for ColumnType {
             Self::TimestampTz(_) => "timestamptz",
             Self::Interval => "interval",
             Self::Bit | Self::Bits(_) => "bit",
+            Self::Geometric(shape) => shape.name(),
             Self::Hstore => "hstore",
             Self::Array(element) => return write!(f, "{element}[]"),
         })

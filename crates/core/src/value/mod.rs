@@ -30,6 +30,7 @@ mod default;
 mod epoch;
 mod fallback;
 mod float;
+mod geometry;
 mod hstore;
 mod interval;
 pub(crate) mod json;
@@ -43,6 +44,7 @@ pub use fallback::{write_fallback, write_unchanged};
 pub use modes::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, Modes, TimeMode};
 
 pub use default::{constant_default, write_default};
+pub use geometry::Shape;
 pub use kind::{ColumnType, Digits, Loss, PgType, UnsupportedType, resolve};
 
 /// What stands for a TOASTed value that an update left alone.
@@ -114,6 +116,7 @@ pub fn write_value(kind: &ColumnType, modes: Modes, text: &[u8], out: &mut Vec<u
         },
         ColumnType::Bit => binary::write_bit(text, out),
         ColumnType::Bits(_) => binary::write_bits(text, out),
+        ColumnType::Geometric(shape) => geometry::write_shape(*shape, text, out),
         ColumnType::Hstore => hstore::write_hstore(text, modes.hstore, out),
         ColumnType::Array(element) => array::write_array(element, modes, text, out),
     }
