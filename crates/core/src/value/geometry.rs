@@ -85,7 +85,7 @@ pub(super) fn write_shape(shape: Shape, text: &[u8], out: &mut Vec<u8>) -> Resul
             Ok(())
         }
         (Shape::Segment | Shape::Box, [_, _, _, _]) | (Shape::Path | Shape::Polygon, [_, _, ..])
-            if numbers.len() % 2 == 0 =>
+            if numbers.len().is_multiple_of(2) =>
         {
             let mut points = plane().collect::<Result<Vec<_>, ValueError>>()?;
             if let (Shape::Box, [one, other]) = (shape, points.as_slice()) {
