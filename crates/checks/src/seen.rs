@@ -134,6 +134,8 @@ pub struct KafkaSeen {
 pub struct Lag {
     /// Offsets that are not read yet, over all partitions; markers count too.
     pub offsets: u64,
+    /// Whether one of them is a record with a value: the marker after the last one stays unread on a quiet topic.
+    pub records: bool,
     /// Partitions of which the group's next record is not kept any more.
     pub lost: u32,
     /// Whether the group has committed anything.

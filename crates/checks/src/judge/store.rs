@@ -17,7 +17,7 @@ pub(super) fn judge(
     let prefix = &pipeline.names.object_prefix;
     found.ok("DP0501", format!("{prefix} can be listed"));
     let waiting = match kafka {
-        Looked::Seen(KafkaSeen { lag: Some(lag), .. }) => lag.offsets,
+        Looked::Seen(KafkaSeen { lag: Some(lag), .. }) if lag.records => lag.offsets,
         Looked::Seen(_) | Looked::Silent(_) | Looked::Left(_) => 0,
     };
     let config = pipeline.connector(Role::Sink).map(|sink| &sink.config);

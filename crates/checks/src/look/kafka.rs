@@ -1,17 +1,22 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use datapipe_core::Lsn;
 use datapipe_core::plan::{KafkaPlan, PipelinePlan};
 use datapipe_core::port::PortError;
 use datapipe_core::port::connect::OffsetStore;
+use datapipe_core::port::log::{LogReader, ReadRecord, RecordBatch};
 use datapipe_core::progress::{Progress, ProgressError};
 use datapipe_core::settings::Role;
 use datapipe_kafka::lag::{LagWatch, PartitionLag};
-use datapipe_kafka::{KafkaConfig, KafkaOffsetStore, topics};
+use datapipe_kafka::{KafkaConfig, KafkaOffsetStore, ReaderSettings, TopicReader, topics};
 use serde_json::Value;
 
 use super::Resolve;
 use crate::seen::{KafkaSeen, Lag, TopicSeen};
+
+/// One wait for records; the look as a whole has a limit of its own.
+const STEP: Duration = Duration::from_millis(200);
 
 pub(super) fn config(plan: &KafkaPlan, resolve: Resolve<'_>) -> Result<KafkaConfig, String> {
     let (mut texts, mut secrets) = (BTreeMap::new(), BTreeMap::new());
@@ -32,7 +37,11 @@ pub(super) async fn look(config: &KafkaConfig, pipeline: &PipelinePlan) -> Resul
     let sink = pipeline.connector(Role::Sink);
     let topic = sink.and_then(|sink| sink.config.get("topics")).filter(|topic| is_there(topic));
     let lag = match topic {
-        Some(topic) => Some(lag(&partitions(config, topic, &pipeline.names.sink_group).await.map_err(told)?)),
+        Some(topic) => {
+            let partitions = partitions(config, topic, &pipeline.names.sink_group).await.map_err(told)?;
+            let records = unread(config, topic, &partitions).await.map_err(told)?;
+            Some(Lag { records, ..lag(&partitions) })
+        }
         None => None,
     };
     let letters = &pipeline.names.dead_letter_topic;
@@ -62,10 +71,33 @@ async fn partitions(config: &KafkaConfig, topic: &str, group: &str) -> Result<Ve
 fn lag(partitions: &[PartitionLag]) -> Lag {
     let lost = partitions.iter().filter(|one| one.committed.is_some_and(|next| next < one.first));
     Lag {
+        records: false,
         offsets: partitions.iter().map(|one| one.offsets().unsigned_abs()).sum(),
         lost: u32::try_from(lost.count()).unwrap_or(u32::MAX),
         committed: partitions.iter().any(|one| one.committed.is_some()),
     }
+}
+
+/// Whether a record with a value lies where a group has yet to read: of each partition the first one tells.
+async fn unread(config: &KafkaConfig, topic: &str, partitions: &[PartitionLag]) -> Result<bool, PortError> {
+    let behind: Vec<&PartitionLag> = partitions.iter().filter(|one| one.offsets() > 0).collect();
+    if behind.is_empty() {
+        return Ok(false);
+    }
+    let mut reader = TopicReader::new(config, ReaderSettings::new(topic, "datapipe-verify"))?;
+    let mut batch = RecordBatch::default();
+    for one in behind {
+        reader.seek(one.partition, one.committed.unwrap_or(one.first).max(one.first)).await?;
+        while reader.position(one.partition).is_none_or(|position| position < one.end) {
+            batch.clear();
+            reader.poll(STEP, &mut batch).await?;
+            let of_partition = |record: &ReadRecord<'_>| record.partition == one.partition && record.value.is_some();
+            if batch.iter().any(|record| of_partition(&record)) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// What PostgreSQL may forget by what is stored, whoever stored it.
