@@ -97,12 +97,12 @@ async fn shapes_that_changed_while_the_worker_was_away() {
 /// while streaming it stops its own table only, in words, until it is gone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_type_without_a_form_stops_its_own_table() {
-    let stage = Stage::new(PG15, &format!("{SCHEMA}; ALTER TABLE users ADD COLUMN place point")).await;
+    let stage = Stage::new(PG15, &format!("{SCHEMA}; ALTER TABLE users ADD COLUMN place tsquery")).await;
     let mut worker = stage.worker("refused", &["users", "products"], &[]);
     assert_eq!(worker.ended(Duration::from_secs(30)).await.unwrap().code(), Some(69));
     let words = worker.words();
     println!("{words}");
-    assert!(words.contains("public.users.place") && words.contains("type point is not supported"), "{words}");
+    assert!(words.contains("public.users.place") && words.contains("type tsquery is not supported"), "{words}");
     let made = stage.number("SELECT count(*) FROM pg_publication").await
         + stage.number("SELECT count(*) FROM pg_replication_slots").await;
     assert_eq!(made, 0, "nothing was made");
@@ -114,10 +114,10 @@ async fn a_type_without_a_form_stops_its_own_table() {
     stage.sql("ALTER TABLE users DROP COLUMN place").await;
     let worker = stage.worker("both", &["users", "products"], &[]);
     stage.running(&["users", "products"]).await;
-    stage.sql("ALTER TABLE users ADD COLUMN place point; INSERT INTO users VALUES (1, 'a', 1, 'sad', '(1,2)')").await;
-    eventually("the point to be refused", Duration::from_secs(20), async || {
+    stage.sql("ALTER TABLE users ADD COLUMN place tsquery; INSERT INTO users VALUES (1, 'a', 1, 'sad', 'here')").await;
+    eventually("the column to be refused", Duration::from_secs(20), async || {
         let task = stage.task("users", "source").await;
-        task.is_some_and(|(state, trace)| state == "FAILED" && trace.contains("type point is not supported"))
+        task.is_some_and(|(state, trace)| state == "FAILED" && trace.contains("type tsquery is not supported"))
     })
     .await;
     println!("{}", stage.task("users", "source").await.unwrap().1);
