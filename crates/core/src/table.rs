@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::settings::Role;
+
 /// One table's pipeline. Only [`TablePipeline::table`] must be written; each other method receives what convention
 /// would do and returns what this table wants, so an override reads as a difference:
 ///
@@ -374,6 +376,15 @@ impl WorkerKind {
             Self::KafkaConnect => "kafka-connect",
             Self::Hybrid => "hybrid",
             Self::Native => "native",
+        }
+    }
+
+    /// Whether a connector of this role runs in a JVM.
+    pub fn runs_in_jvm(self, role: Role) -> bool {
+        match self {
+            Self::KafkaConnect => true,
+            Self::Hybrid => role == Role::Source,
+            Self::Native => false,
         }
     }
 }

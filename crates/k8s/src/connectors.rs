@@ -38,11 +38,7 @@ fn config(
     connector: &ConnectorPlan,
     options: &RenderOptions,
 ) -> Result<ConfigMap, Problems> {
-    let jvm = match pipeline.worker.kind {
-        WorkerKind::KafkaConnect => true,
-        WorkerKind::Hybrid => connector.role == Role::Source,
-        WorkerKind::Native => false,
-    };
+    let jvm = pipeline.worker.kind.runs_in_jvm(connector.role);
     if !jvm {
         return Ok(connector.config.clone());
     }

@@ -2,8 +2,7 @@ use datapipe_connect::{ConnectorStatus, Expanded};
 use datapipe_core::connector::{JvmFlavour, MASK, for_jvm};
 use datapipe_core::plan::{ConnectorPlan, PipelinePlan};
 use datapipe_core::port::connect::{ConfigMap, State};
-use datapipe_core::settings::{Role, SinkFlavour};
-use datapipe_core::table::WorkerKind;
+use datapipe_core::settings::SinkFlavour;
 
 use crate::finding::Findings;
 use crate::seen::WorkerSeen;
@@ -115,11 +114,7 @@ fn differences(pipeline: &PipelinePlan, there: &[(&ConnectorPlan, &Expanded)], f
 
 /// What whoever runs the connector is given.
 fn planned_config(pipeline: &PipelinePlan, planned: &ConnectorPlan) -> ConfigMap {
-    let jvm = match pipeline.worker.kind {
-        WorkerKind::KafkaConnect => true,
-        WorkerKind::Hybrid => planned.role == Role::Source,
-        WorkerKind::Native => false,
-    };
+    let jvm = pipeline.worker.kind.runs_in_jvm(planned.role);
     if !jvm {
         return planned.config.clone();
     }

@@ -26,7 +26,7 @@ impl Proof {
         let (Some(source), Some(sink)) = (pipeline.connector(Role::Source), pipeline.connector(Role::Sink)) else {
             return Self::Left("the table has no source, or no sink".to_owned());
         };
-        let (config, store) = match (servers.postgres(), servers.store()) {
+        let (config, store) = match (&servers.postgres, &servers.store) {
             (Ok(config), Ok(store)) => (config.clone(), store),
             (Err(why), _) | (_, Err(why)) => return Self::Broken(why.clone()),
         };

@@ -57,15 +57,6 @@ impl Servers {
     fn left<T>(&self, category: Category) -> Option<Looked<T>> {
         self.left_out.get(&category).map(|why| Looked::Left(why.clone()))
     }
-
-    /// The session's place, if its password is known.
-    const fn postgres(&self) -> Result<&PgConfig, &String> {
-        self.postgres.as_ref()
-    }
-
-    const fn store(&self) -> Result<&S3Store, &String> {
-        self.store.as_ref()
-    }
 }
 
 /// Looks at one table's pipeline.

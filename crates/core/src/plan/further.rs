@@ -36,7 +36,7 @@ const DERIVED: [&str; 21] = [
 /// What has a setting of its own.
 const SETTINGS: [(Role, &str, &str); 13] = [
     (Role::Source, "snapshot.mode", "source.snapshot"),
-    (Role::Source, "datapipe.snapshot.keyless", "source.keyless_snapshot"),
+    (Role::Source, "datapipe.snapshot.without.key", "source.keyless_snapshot"),
     (Role::Source, "heartbeat.interval.ms", "source.heartbeat"),
     (Role::Source, "signal.enabled.channels", "source.signals"),
     (Role::Source, "tombstones.on.delete", "source.tombstones"),
@@ -106,4 +106,21 @@ fn refused(role: Role, key: &str, value: &str) -> Option<(String, String)> {
         return Some((what.to_owned(), "refer to it: \"${file:/path:key}\" or \"${env:NAME}\"".to_owned()));
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connector::keys::{POSTGRES_SOURCE, S3_SINK};
+
+    #[test]
+    fn what_is_refused_are_keys() {
+        for (role, key, _) in SETTINGS {
+            let plugin = if role == Role::Source { &POSTGRES_SOURCE } else { &S3_SINK };
+            assert!(plugin.key(key).is_some(), "{key}");
+        }
+        for key in DERIVED {
+            assert!(POSTGRES_SOURCE.key(key).is_some() || S3_SINK.key(key).is_some(), "{key}");
+        }
+    }
 }

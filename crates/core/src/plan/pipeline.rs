@@ -155,8 +155,7 @@ pub(super) fn plan(
                 format!("tables.{}.{word}.config.{key}", table.name)
             }
         };
-        let native = worker.kind == WorkerKind::Native || (worker.kind == WorkerKind::Hybrid && role == Role::Sink);
-        let taker = if native { Taker::Native } else { Taker::Jvm };
+        let taker = if worker.kind.runs_in_jvm(role) { Taker::Jvm } else { Taker::Native };
         let config = further::add(&planned, further, (role, taker), &names, &origin, problems);
         let name = if role == Role::Source { &names.source_connector } else { &names.sink_connector };
         connectors.push(ConnectorPlan { role, name: name.clone(), config, planned });

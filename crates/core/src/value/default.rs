@@ -33,7 +33,7 @@ pub fn constant_default(pg: &PgType, expression: &str) -> Option<Box<str>> {
         // The session's style writes all of it; a constant of another type may lack its end.
         "timestamp" if is_date(&text) => text + " 00:00:00",
         "timestamptz" if is_date(&text) => text + " 00:00:00+00",
-        "timestamptz" if text.len() > 19 && !text[19..].contains(['+', '-']) => text + "+00",
+        "timestamptz" if text.get(19..).is_some_and(|end| !end.is_empty() && !end.contains(['+', '-'])) => text + "+00",
         _ => text,
     };
     Some(text.into())

@@ -3,8 +3,6 @@
 use datapipe_connect::{ConfigInfos, ConnectorStatus, PluginInfo};
 use datapipe_core::plan::{ConnectorPlan, PipelinePlan};
 use datapipe_core::port::connect::State;
-use datapipe_core::settings::Role;
-use datapipe_core::table::WorkerKind;
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
@@ -22,11 +20,7 @@ pub(super) async fn put(
     applied: &mut Applied,
 ) -> Result<(), ApplyError> {
     for connector in &pipeline.connectors {
-        let given = match pipeline.worker.kind {
-            WorkerKind::KafkaConnect => true,
-            WorkerKind::Hybrid => connector.role == Role::Source,
-            WorkerKind::Native => false,
-        };
+        let given = pipeline.worker.kind.runs_in_jvm(connector.role);
         if given {
             let text = tree.get(&file(pipeline, connector)).map(|file| file.text.as_str()).unwrap_or_default();
             let body: Value = serde_json::from_str(text).unwrap_or_default();
