@@ -48,6 +48,7 @@ pub use artifacts::{Cache, JarFolders, jar_folders};
 pub use connect::{CONNECT_VERSION, ConnectOptions, ConnectWorker, Debezium, Environment};
 pub use error::{Error, MissingProgram, Result};
 pub use kafka::{KAFKA_VERSION, Kafka, KafkaOptions};
+pub use port::free as free_port;
 pub use postgres::{Postgres, PostgresOptions, PostgresSource, Shutdown};
 pub use process::ServerProcess;
 pub use progress::Progress;

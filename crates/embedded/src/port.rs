@@ -1,8 +1,11 @@
 //! Loopback ports for servers.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use rand::Rng;
+use tokio::net::TcpSocket;
 
 use crate::{Error, Result};
 
@@ -10,13 +13,14 @@ use crate::{Error, Result};
 /// elsewhere): a client that reconnects to a stopped server could otherwise be given that very port and talk to itself,
 /// and a stopped server could find its port taken.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
-const TRIES_MAX: usize = 200;
+/// The next port to try: no port is given twice by one process before the whole range was.
+static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(rand::rng().random_range(RANGE)));
 
-/// A port that nobody listens on. The caller binds it soon; a race with another process shows as a failed start.
-pub(crate) fn free() -> Result<u16> {
-    let mut random = rand::rng();
-    for _ in 0..TRIES_MAX {
-        let port = random.random_range(RANGE);
+/// A loopback port that nobody listens on, below the range of outgoing connections. The caller binds it soon; a race with
+/// another process shows as a failed start.
+pub fn free() -> Result<u16> {
+    for _ in RANGE {
+        let port = RANGE.start + NEXT.fetch_add(1, Ordering::Relaxed) % (RANGE.end - RANGE.start);
         if is_free(port) {
             return Ok(port);
         }
@@ -35,13 +39,29 @@ pub(crate) fn free_or_other(wanted: Option<u16>) -> Result<u16> {
     }
 }
 
+/// Binds and never listens: a process that is forked at this moment inherits the socket until it becomes its program, and
+/// would be a listener to whoever binds the port next.
 fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    let bound = TcpSocket::new_v4().and_then(|socket| {
+        socket.set_reuseaddr(true)?;
+        socket.bind((Ipv4Addr::LOCALHOST, port).into())
+    });
+    bound.is_ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
+
+    #[test]
+    fn no_port_is_given_twice() {
+        let ports: Vec<_> = (0..200).map(|_| free().unwrap()).collect();
+        let distinct: std::collections::BTreeSet<_> = ports.iter().collect();
+        assert_eq!(distinct.len(), ports.len());
+        assert!(ports.iter().all(|port| RANGE.contains(port)));
+    }
 
     #[test]
     fn a_taken_port_is_not_given_again() {

@@ -239,9 +239,8 @@ pub fn program_named(name: &str) -> Result<PathBuf> {
 /// Ports that nobody listens on now.
 fn free_ports() -> Result<[u16; 4]> {
     let mut ports = [0; 4];
-    let listeners: Vec<_> = ports.iter().map(|_| std::net::TcpListener::bind("127.0.0.1:0")).collect();
-    for (port, listener) in ports.iter_mut().zip(listeners) {
-        *port = listener?.local_addr()?.port();
+    for port in &mut ports {
+        *port = datapipe_embedded::free_port()?;
     }
     Ok(ports)
 }

@@ -73,7 +73,7 @@ impl<'a> Scene<'a> {
     /// The worker's configuration for a run with these connectors.
     pub(crate) fn config(&self, run: &str, connectors: &[&str]) -> Result<PathBuf, BenchError> {
         let (postgres, kafka, s3) = (self.stack.postgres(), self.stack.kafka(), self.stack.s3());
-        let port = free_port()?;
+        let port = datapipe_embedded::free_port()?;
         let mut text = String::new();
         let _ = write!(
             text,
@@ -177,10 +177,4 @@ fn transactions(from: u64, to: u64) -> String {
          FROM generate_series(t * {ROWS_PER_TRANSACTION} + 1, (t + 1) * {ROWS_PER_TRANSACTION}) AS n; COMMIT; \
          END LOOP; END $$"
     )
-}
-
-/// A port that nobody listens on now.
-fn free_port() -> Result<u16, BenchError> {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(BenchError::io("finding a free port"))?;
-    listener.local_addr().map(|address| address.port()).map_err(BenchError::io("finding a free port"))
 }
