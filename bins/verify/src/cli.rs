@@ -39,6 +39,12 @@ pub(crate) struct Cli {
     /// Compare every row of the tables with the objects, too
     #[arg(long)]
     pub(crate) data: bool,
+    /// How long a pipeline may take to bring what a table holds to its objects, before its rows are compared
+    #[arg(long, value_name = "TIME", default_value = "2m")]
+    pub(crate) catch_up: Span,
+    /// Compare one key in N only, always the same ones
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) one_of: u32,
     /// How to print it
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,

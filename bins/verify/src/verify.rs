@@ -6,17 +6,21 @@ use std::time::{Duration, Instant};
 use datapipe_boot::settings::Sources;
 use datapipe_boot::{Exit, SystemClock, report, secrets};
 use datapipe_checks::judge::{judge, judge_data};
-use datapipe_checks::look::{Proof, Servers, look};
+use datapipe_checks::look::{How, Proof, Servers, look};
 use datapipe_checks::{Category, Finding, Outcome, worst};
 use datapipe_core::plan::{PipelinePlan, Plan, Problems};
 use datapipe_core::port::clock::Clock as _;
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 
 use crate::cli::{Cli, FailOn};
 use crate::show;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// Tables that are looked at side by side, and that are compared: each comparison has memory of its own.
+const LOOKS_MAX: usize = 16;
+const PROOFS_MAX: usize = 2;
 
 pub(crate) fn run(cli: &Cli) -> Exit {
     let plan = match planned(cli) {
@@ -81,13 +85,16 @@ async fn findings(cli: &Cli, plan: &Plan) -> Vec<Finding> {
     };
     let servers = Servers::new(plan, &cli.host, cli.timeout.0, &resolve).without(left_out(cli));
     let data = cli.data || cli.only.contains(&Category::Data);
+    let how = How { patience: cli.catch_up.0, one_of: cli.one_of };
     let begun = Instant::now();
     loop {
         let mut looks = Vec::new();
         for pipeline in &plan.tables {
-            looks.push(examine(&servers, plan, pipeline, data));
+            looks.push(examine(&servers, plan, pipeline, data.then_some(how)));
         }
-        let findings: Vec<Finding> = join_all(looks).await.into_iter().flatten().collect();
+        let at_once = if data { PROOFS_MAX } else { LOOKS_MAX };
+        let found: Vec<Vec<Finding>> = stream::iter(looks).buffered(at_once).collect().await;
+        let findings: Vec<Finding> = found.into_iter().flatten().collect();
         let enough = match cli.fail_on {
             FailOn::Failed => worst(&findings) < Outcome::Failed,
             FailOn::Warning => worst(&findings) < Outcome::Warning,
@@ -99,11 +106,11 @@ async fn findings(cli: &Cli, plan: &Plan) -> Vec<Finding> {
     }
 }
 
-async fn examine(servers: &Servers, plan: &Plan, pipeline: &PipelinePlan, data: bool) -> Vec<Finding> {
+async fn examine(servers: &Servers, plan: &Plan, pipeline: &PipelinePlan, data: Option<How>) -> Vec<Finding> {
     let seen = look(servers, plan, pipeline).await;
     let mut findings = judge(pipeline, &seen, SystemClock.now_us() / 1000);
-    if data {
-        findings.extend(judge_data(pipeline, &Proof::of(servers, pipeline).await));
+    if let Some(how) = data {
+        findings.extend(judge_data(pipeline, &Proof::of(servers, pipeline, how).await));
     }
     findings
 }

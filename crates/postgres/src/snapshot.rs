@@ -6,7 +6,8 @@ use std::sync::Arc;
 use datapipe_core::Lsn;
 use datapipe_core::change::{Relation, Tuple};
 use datapipe_core::key::KeyOrder;
-use datapipe_core::port::source::KeyBound;
+use datapipe_core::port::rows::Moment;
+use datapipe_core::port::source::{KeyBound, Visible};
 use datapipe_core::value::ColumnType;
 use futures_util::StreamExt;
 use tokio::time::timeout;
@@ -16,11 +17,16 @@ use crate::config::SourceSpec;
 use crate::copy::CopyText;
 use crate::error::Error;
 use crate::relation::{CatalogTable, UnsupportedColumn};
+use crate::slot::CURRENT;
 use crate::sql::{Sql, ident, literal, qualified};
 use crate::types::Types;
 
 /// What one call reads at least, unless the table ends before.
 const READ_BYTES: usize = 1024 * 1024;
+
+/// `SQLSTATE` of a table, and of a schema, that does not exist.
+const UNDEFINED_TABLE: &str = "42P01";
+const UNDEFINED_SCHEMA: &str = "3F000";
 
 /// An open snapshot: a read-only transaction at one point, and the COPY that reads from it.
 pub(crate) struct Snapshot {
@@ -48,10 +54,19 @@ impl Snapshot {
     }
 
     /// A snapshot of this moment, its rows in no order.
-    pub(crate) async fn now(spec: &SourceSpec) -> Result<Self, Error> {
+    pub(crate) async fn now(spec: &SourceSpec) -> Result<(Self, Moment), Error> {
         let sql = Sql::connect(spec).await?;
-        sql.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        Self::of(sql, spec, |_, _| Vec::new()).await
+        // The lock comes first: a table that is truncated after a snapshot, and not locked yet, looks empty to it
+        // (PostgreSQL's chapter "Concurrency Control", "Caveats").
+        let table = qualified(&spec.schema, &spec.table);
+        let begin =
+            format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE ONLY {table} IN ACCESS SHARE MODE");
+        sql.run(&begin).await.map_err(|error| match error.code() {
+            Some(UNDEFINED_TABLE | UNDEFINED_SCHEMA) => missing_table(spec),
+            _ => error,
+        })?;
+        let moment = moment(&sql).await?;
+        Ok((Self::of(sql, spec, |_, _| Vec::new()).await?, moment))
     }
 
     async fn of(
@@ -112,6 +127,30 @@ async fn refuse_rewritten(sql: &Sql, spec: &SourceSpec, point: Lsn) -> Result<()
         None => Err(missing_table(spec)),
         Some(Some(true)) => Ok(()),
         Some(_) => Err(Error::Rewritten { table: spec.qualified(), point }),
+    }
+}
+
+/// The moment of a transaction that has asked nothing yet.
+async fn moment(sql: &Sql) -> Result<Moment, Error> {
+    let row = sql.query_one("SELECT pg_catalog.pg_current_snapshot()::text", &[]).await?;
+    let visible = row.get::<_, &str>(0).parse::<Visible>();
+    let visible = visible.map_err(|error| Error::Protocol(error.to_string()))?;
+    // The log's end must be read after the snapshot was taken, so not in the same statement.
+    let query =
+        format!("SELECT ({CURRENT})::text, pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size'))");
+    let row = sql.query_one(&query, &[]).await?;
+    let current = row.get::<_, &str>(0).parse::<Lsn>().map_err(|error| Error::Protocol(error.to_string()))?;
+    Ok(Moment { visible, fence: end_of_record(current, row.get::<_, i64>(1).unsigned_abs()) })
+}
+
+/// Where the log's last record ends: on a fresh page the end of the log lies behind the page's header already, and nobody
+/// reports to have passed that (`xlog_internal.h`: 24 bytes, and 40 on a segment's first page).
+fn end_of_record(current: Lsn, segment_bytes: u64) -> Lsn {
+    const PAGE_BYTES: u64 = 8192;
+    match current.0 % PAGE_BYTES {
+        40 if current.0 % segment_bytes == 40 => Lsn(current.0 - 40),
+        24 if current.0 % segment_bytes != 24 => Lsn(current.0 - 24),
+        _ => current,
     }
 }
 
@@ -186,6 +225,20 @@ mod tests {
     use datapipe_core::change::{Column, ReplicaIdentity};
 
     use super::*;
+
+    #[test]
+    fn a_page_that_was_just_begun_holds_no_record() {
+        let segment = 16 << 20;
+        for (current, end) in [
+            (8192 * 3 + 24, 8192 * 3),
+            (8192 * 3 + 40, 8192 * 3 + 40),
+            (segment * 2 + 40, segment * 2),
+            (segment * 2 + 24, segment * 2 + 24),
+            (8192 * 3 + 512, 8192 * 3 + 512),
+        ] {
+            assert_eq!(end_of_record(Lsn(current), segment), Lsn(end), "{current}");
+        }
+    }
 
     #[test]
     fn a_resumed_snapshot_goes_on_above_its_bound() {

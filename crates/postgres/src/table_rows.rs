@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datapipe_core::change::{Relation, Tuple};
 use datapipe_core::port::PortError;
-use datapipe_core::port::rows::RowSource;
+use datapipe_core::port::rows::{Moment, RowSource};
 
 use crate::config::SourceSpec;
 use crate::error::Error;
@@ -14,6 +14,7 @@ use crate::snapshot::Snapshot;
 /// The rows of one table in one read-only transaction.
 pub struct TableRows {
     snapshot: Snapshot,
+    moment: Moment,
     table: String,
 }
 
@@ -21,8 +22,13 @@ impl TableRows {
     /// Opens the transaction; the rows are those of this moment.
     pub async fn open(spec: &SourceSpec) -> Result<Self, PortError> {
         let table = spec.qualified();
-        let snapshot = Snapshot::now(spec).await.map_err(|error| during(error, &table))?;
-        Ok(Self { snapshot, table })
+        let (snapshot, moment) = Snapshot::now(spec).await.map_err(|error| during(error, &table))?;
+        Ok(Self { snapshot, moment, table })
+    }
+
+    /// The moment that the rows are of.
+    pub const fn moment(&self) -> &Moment {
+        &self.moment
     }
 }
 

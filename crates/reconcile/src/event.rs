@@ -20,6 +20,8 @@ struct Envelope<'a> {
 struct Source<'a> {
     #[serde(default)]
     lsn: Option<u64>,
+    #[serde(default, rename = "txId")]
+    xid: Option<u64>,
     #[serde(borrow, default)]
     snapshot: Option<&'a RawValue>,
 }
@@ -41,6 +43,8 @@ pub(crate) enum Op {
     /// An update that may lack values which it left alone.
     PartialUpdate,
     Delete,
+    /// Whatever it was, it happened after the table's rows were read.
+    Later,
 }
 
 impl Op {
@@ -52,6 +56,7 @@ impl Op {
             Self::Update => b'u',
             Self::PartialUpdate => b'p',
             Self::Delete => b'd',
+            Self::Later => b'l',
         }
     }
 
@@ -63,6 +68,7 @@ impl Op {
             b'u' => Some(Self::Update),
             b'p' => Some(Self::PartialUpdate),
             b'd' => Some(Self::Delete),
+            b'l' => Some(Self::Later),
             _ => None,
         }
     }
@@ -70,11 +76,22 @@ impl Op {
 
 /// An event as far as the fold needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Event<'a> {
+pub(crate) struct Event<'a> {
+    /// What happened.
+    pub(crate) what: What<'a>,
+    /// `source.lsn`; 0 without one.
+    pub(crate) lsn: u64,
+    /// `source.txId`, without its epoch as Debezium writes it.
+    pub(crate) xid: Option<u32>,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What<'a> {
     /// A row is set or removed; `image` is its new image, or for a delete the old one, which holds the key.
-    Row { op: Op, lsn: u64, image: &'a str },
+    Row { op: Op, image: &'a str },
     /// The table is emptied.
-    Truncate { lsn: u64 },
+    Truncate,
     /// Nothing of the table's rows (a logical message).
     Other,
 }
@@ -83,9 +100,12 @@ pub(crate) enum Event<'a> {
 pub(crate) fn parse(line: &[u8]) -> Result<Event<'_>, String> {
     let envelope: Envelope<'_> = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     let lsn = envelope.source.lsn.unwrap_or(0);
+    // The lower half tells the transaction, whether the epoch is there or not.
+    let xid = envelope.source.xid.and_then(|xid| u32::try_from(xid & u64::from(u32::MAX)).ok());
+    let event = |what| Event { what, lsn, xid };
     let (op, image, name) = match envelope.op {
-        "t" => return Ok(Event::Truncate { lsn }),
-        "m" => return Ok(Event::Other),
+        "t" => return Ok(event(What::Truncate)),
+        "m" => return Ok(event(What::Other)),
         "r" if envelope.source.is_incremental() => (Op::Reread, envelope.after, "after"),
         "r" => (Op::Read, envelope.after, "after"),
         "c" => (Op::Create, envelope.after, "after"),
@@ -95,9 +115,9 @@ pub(crate) fn parse(line: &[u8]) -> Result<Event<'_>, String> {
     };
     match image {
         Some(image) if op == Op::Update && has_unavailable(image.get()) => {
-            Ok(Event::Row { op: Op::PartialUpdate, lsn, image: image.get() })
+            Ok(event(What::Row { op: Op::PartialUpdate, image: image.get() }))
         }
-        Some(image) => Ok(Event::Row { op, lsn, image: image.get() }),
+        Some(image) => Ok(event(What::Row { op, image: image.get() })),
         None => Err(format!("`{name}` is missing in an event with op {}", envelope.op)),
     }
 }
@@ -108,14 +128,16 @@ mod tests {
 
     #[test]
     fn envelopes_are_read() {
+        let row = |op, lsn, xid, image| Ok(Event { what: What::Row { op, image }, lsn, xid });
         let line =
             br#"{"before":null,"after":{"id":1},"source":{"lsn":7,"txId":3,"snapshot":"false"},"op":"c","ts_ms":1}"#;
-        assert_eq!(parse(line), Ok(Event::Row { op: Op::Create, lsn: 7, image: r#"{"id":1}"# }));
-        let line = br#"{"before":{"id":1},"after":null,"source":{"lsn":8},"op":"d"}"#;
-        assert_eq!(parse(line), Ok(Event::Row { op: Op::Delete, lsn: 8, image: r#"{"id":1}"# }));
+        assert_eq!(parse(line), row(Op::Create, 7, Some(3), r#"{"id":1}"#));
+        let line = br#"{"before":{"id":1},"after":null,"source":{"lsn":8,"txId":4294967299},"op":"d"}"#;
+        assert_eq!(parse(line), row(Op::Delete, 8, Some(3), r#"{"id":1}"#));
         let line = br#"{"before":null,"after":{"id":1},"source":{"snapshot":"incremental","lsn":null},"op":"r"}"#;
-        assert_eq!(parse(line), Ok(Event::Row { op: Op::Reread, lsn: 0, image: r#"{"id":1}"# }));
-        assert_eq!(parse(br#"{"source":{"lsn":9},"op":"t"}"#), Ok(Event::Truncate { lsn: 9 }));
+        assert_eq!(parse(line), row(Op::Reread, 0, None, r#"{"id":1}"#));
+        let truncate = Event { what: What::Truncate, lsn: 9, xid: None };
+        assert_eq!(parse(br#"{"source":{"lsn":9},"op":"t"}"#), Ok(truncate));
         assert!(parse(br#"{"before":null,"after":null,"source":{},"op":"u"}"#).unwrap_err().contains("`after`"));
         assert!(parse(br#"{"source":{},"op":"x"}"#).unwrap_err().contains("unknown"));
         assert!(parse(b"{\"op\":").is_err());

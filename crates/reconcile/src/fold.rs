@@ -23,6 +23,8 @@ pub(crate) struct State {
     fresh: Option<u64>,
     /// True after the first event.
     seen: bool,
+    /// True after an event that the table's rows do not hold.
+    later: bool,
 }
 
 /// What is wrong with an event.
@@ -43,9 +45,14 @@ impl State {
         op: Op,
         rereads: bool,
     ) -> Result<Option<Fault>, serde_json::Error> {
+        // What an incremental snapshot has read contains everything that comes before it.
+        if op == Op::Later || (op == Op::Reread && self.later) {
+            self.later = true;
+            return Ok(None);
+        }
         let fault = self.judge(record, op, rereads);
         self.row = match op {
-            Op::Delete => None,
+            Op::Delete | Op::Later => None,
             Op::PartialUpdate => Some(match &self.row {
                 Some(old) => row::keep_unavailable(record.row, old)?,
                 None => record.row.to_vec(),

@@ -1,27 +1,24 @@
-//! The comparison itself: takes objects and rows in pieces, without knowing where they come from.
+//! Takes objects and rows in pieces, without knowing where they come from, and sorts them by their keys' hashes.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::Write as _;
 
+use datapipe_core::Lsn;
 use datapipe_core::object::ObjectMeta;
 use datapipe_core::output::Format;
 use datapipe_parquet::ReadError;
 
+use crate::compare::Compare;
 use crate::content::Content;
 use crate::decode::{Decoder, Stopped};
 use crate::error::ReconcileError;
-use crate::event::{self, Event, Op};
-use crate::fold::{Fault, State, lsn_text};
+use crate::event::{self, Event, Op, What};
+use crate::fold::lsn_text;
 use crate::report::{Example, Problem, ProblemKind, Report};
 use crate::row;
 use crate::rows::RowBatch;
 use crate::scope::Scope;
-use crate::spill::{LEVELS_MAX, Part, Parts, Record, Records, hash, split};
-
-/// What a key costs in memory beside its own bytes and its row's: the map's slot, the state, the allocator.
-const KEY_OVERHEAD_BYTES: usize = 256;
+use crate::spill::{Parts, Record, hash};
 
 /// A comparison under way.
 pub(crate) struct Proof {
@@ -36,9 +33,9 @@ pub(crate) struct Proof {
     key: Vec<u8>,
 }
 
-struct Object {
-    name: Box<str>,
-    partition: i32,
+pub(crate) struct Object {
+    pub(crate) name: Box<str>,
+    pub(crate) partition: i32,
 }
 
 /// The object that is being read.
@@ -53,20 +50,18 @@ struct Open {
 }
 
 #[derive(Clone, Copy)]
-struct Truncate {
-    partition: i32,
-    place: u64,
-    lsn: u64,
+pub(crate) struct Truncate {
+    pub(crate) partition: i32,
+    pub(crate) place: u64,
+    pub(crate) lsn: u64,
 }
-
-type Keys = HashMap<Box<[u8]>, (State, bool)>;
 
 impl Proof {
     pub(crate) fn new(scope: Scope) -> Self {
         let folder = scope.limits.folder.as_deref();
         let (events, rows) = (Parts::new(0, folder), Parts::new(0, folder));
         Self {
-            report: Report { table: scope.table.clone(), ..Report::default() },
+            report: Report { table: scope.table.clone(), one_of: scope.one_of, ..Report::default() },
             objects: Vec::new(),
             truncates: Vec::new(),
             open: None,
@@ -197,23 +192,49 @@ impl Proof {
     ) -> Result<(), Stopped<ReconcileError>> {
         self.place += 1;
         let object = self.objects.len() - 1;
-        let (op, lsn, image) = match event::parse(value).map_err(|why| unusable(&why))? {
-            Event::Row { op, lsn, image } => (op, lsn, image.as_bytes()),
-            Event::Truncate { lsn } => return self.truncate(object, lsn).map_err(Stopped::Taker),
-            Event::Other => return Ok(()),
+        let Event { what, lsn, xid } = event::parse(value).map_err(|why| unusable(&why))?;
+        let is_later = self.is_later(what, lsn, xid);
+        let (op, image) = match what {
+            What::Row { op, image } => (if is_later { Op::Later } else { op }, image.as_bytes()),
+            What::Truncate if is_later => {
+                self.report.later += 1;
+                return Ok(());
+            }
+            What::Truncate => return self.truncate(object, lsn).map_err(Stopped::Taker),
+            What::Other => return Ok(()),
         };
-        self.report.events += 1;
         row::write_key(image, &self.scope.key, &mut self.key).map_err(|why| unusable(&why))?;
+        let hash = hash(&self.key);
+        if !self.is_chosen(hash) {
+            return Ok(());
+        }
+        self.report.later += u64::from(is_later);
+        self.report.events += u64::from(!is_later);
         let record = Record {
-            hash: hash(&self.key),
+            hash,
             place: self.place,
             lsn,
             object: u32::try_from(object).unwrap_or(u32::MAX),
             op: op.letter(),
             key: &self.key,
-            row: if op == Op::Delete { b"" } else { image },
+            row: if matches!(op, Op::Delete | Op::Later) { b"" } else { image },
         };
         self.events.push(&record).map_err(|error| Stopped::Taker(ReconcileError::Spill(error)))
+    }
+
+    /// The hash's lower half sorts the keys into parts.
+    fn is_chosen(&self, hash: u64) -> bool {
+        self.scope.one_of <= 1 || (hash >> 32).is_multiple_of(self.scope.one_of.into())
+    }
+
+    /// Whether the rows were read before this. A row of an incremental snapshot does not tell; whoever folds it knows.
+    fn is_later(&self, what: What<'_>, lsn: u64, xid: Option<u32>) -> bool {
+        let Some(moment) = &self.scope.moment else { return false };
+        match what {
+            What::Other | What::Row { op: Op::Reread, .. } => false,
+            What::Row { op: Op::Read, .. } => !moment.holds(None, Lsn(lsn)),
+            What::Row { .. } | What::Truncate => !moment.holds(xid, Lsn(lsn)),
+        }
     }
 
     fn truncate(&mut self, object: usize, lsn: u64) -> Result<(), ReconcileError> {
@@ -238,10 +259,14 @@ impl Proof {
     /// Rows of the table.
     pub(crate) fn rows(&mut self, batch: &RowBatch) -> Result<(), ReconcileError> {
         for row in batch.iter() {
-            self.report.rows += 1;
             row::write_key(row, &self.scope.key, &mut self.key)
                 .map_err(|why| ReconcileError::Row { table: self.scope.table.clone(), why: why.to_string() })?;
-            let record = Record { hash: hash(&self.key), place: 0, lsn: 0, object: 0, op: 0, key: &self.key, row };
+            let hash = hash(&self.key);
+            if !self.is_chosen(hash) {
+                continue;
+            }
+            self.report.rows += 1;
+            let record = Record { hash, place: 0, lsn: 0, object: 0, op: 0, key: &self.key, row };
             self.rows.push(&record).map_err(ReconcileError::Spill)?;
         }
         Ok(())
@@ -253,150 +278,10 @@ impl Proof {
         let rows = self.rows.finish().map_err(ReconcileError::Spill)?;
         let compare = Compare { scope: self.scope, objects: self.objects, truncates: self.truncates };
         let mut report = self.report;
-        for (events, rows) in events.into_iter().zip(rows) {
-            compare.part(events, rows, 0, &mut report)?;
+        let examples_max = compare.scope.limits.examples_max;
+        for found in compare.parts(events.into_iter().zip(rows).collect())? {
+            report.add(examples_max, found);
         }
         Ok(report)
-    }
-}
-
-/// The second half: parts of the keys, one after another.
-struct Compare {
-    scope: Scope,
-    objects: Vec<Object>,
-    truncates: Vec<Truncate>,
-}
-
-impl Compare {
-    fn part(&self, mut events: Part, mut rows: Part, level: u32, report: &mut Report) -> Result<(), ReconcileError> {
-        let mut found = Report::default();
-        if let Some(keys) = self.fold(&mut events, &mut found)? {
-            self.match_rows(keys, &mut rows, &mut found)?;
-            let examples_max = self.scope.limits.examples_max;
-            report.folded += found.folded;
-            report.lost.append(examples_max, found.lost);
-            report.surplus.append(examples_max, found.surplus);
-            report.differing.append(examples_max, found.differing);
-            report.doubled.append(examples_max, found.doubled);
-            report.orphaned.append(examples_max, found.orphaned);
-            return Ok(());
-        }
-        let deeper = level + 1;
-        if deeper >= LEVELS_MAX {
-            return Err(ReconcileError::Memory { memory_bytes_max: self.scope.limits.memory_bytes_max });
-        }
-        let folder = self.scope.limits.folder.as_deref();
-        let event_parts = split(&mut events, deeper, folder).map_err(ReconcileError::Spill)?;
-        let row_parts = split(&mut rows, deeper, folder).map_err(ReconcileError::Spill)?;
-        // Frees the disk before the parts are split further.
-        drop((events, rows));
-        event_parts.into_iter().zip(row_parts).try_for_each(|(events, rows)| self.part(events, rows, deeper, report))
-    }
-
-    /// Folds a part's events; none if the keys do not fit into memory.
-    fn fold(&self, events: &mut Part, found: &mut Report) -> Result<Option<Keys>, ReconcileError> {
-        let limits = &self.scope.limits;
-        let mut keys = Keys::new();
-        let mut memory = 0usize;
-        let mut records = Records::of(events).map_err(ReconcileError::Spill)?;
-        while let Some(record) = records.next().map_err(ReconcileError::Spill)? {
-            let op = Op::of(record.op).expect("written by Proof::line");
-            if !keys.contains_key(record.key) {
-                memory += record.key.len() + KEY_OVERHEAD_BYTES;
-                keys.insert(record.key.into(), (State::default(), false));
-            }
-            let (state, _) = keys.get_mut(record.key).expect("inserted above");
-            memory -= state.size();
-            if self.cleared(state, record.object, record.place, record.lsn) {
-                state.row = None;
-            }
-            let fault = state
-                .apply(&record, op, self.scope.rereads)
-                .map_err(|error| ReconcileError::BrokenOff(Box::new(error)))?;
-            memory += state.size();
-            if let Some(fault) = fault {
-                self.note(fault, &record, found);
-            }
-            if memory > limits.memory_bytes_max {
-                if keys.len() == 1 {
-                    return Err(ReconcileError::Memory { memory_bytes_max: limits.memory_bytes_max });
-                }
-                return Ok(None);
-            }
-        }
-        // What was truncated after a key's last event.
-        for (state, _) in keys.values_mut() {
-            if self.cleared(state, state.object, u64::MAX, u64::MAX) {
-                state.row = None;
-            }
-        }
-        Ok(Some(keys))
-    }
-
-    /// Whether a TRUNCATE lies between a key's last event and the moment given by place and LSN.
-    fn cleared(&self, state: &State, object: u32, place: u64, lsn: u64) -> bool {
-        if self.truncates.is_empty() || state.row.is_none() {
-            return false;
-        }
-        let partition = self.objects[object as usize].partition;
-        self.truncates.iter().any(|truncate| {
-            if truncate.partition == partition {
-                (state.place..place).contains(&truncate.place)
-            } else {
-                (state.lsn..lsn).contains(&truncate.lsn)
-            }
-        })
-    }
-
-    fn note(&self, fault: Fault, record: &Record<'_>, found: &mut Report) {
-        let (sample, what) = match fault {
-            Fault::Doubled(what) => (&mut found.doubled, what),
-            Fault::Orphaned(what) => (&mut found.orphaned, format!("{what} at {}", lsn_text(record.lsn))),
-        };
-        sample.add(self.scope.limits.examples_max, || self.example(record.key, Some(record.object), what));
-    }
-
-    fn example(&self, key: &[u8], object: Option<u32>, what: String) -> Example {
-        let object = object.map(|object| self.objects[object as usize].name.to_string());
-        Example { key: String::from_utf8_lossy(key).into_owned(), object, what }
-    }
-
-    /// Compares a part's folded keys with its rows.
-    fn match_rows(&self, mut keys: Keys, rows: &mut Part, found: &mut Report) -> Result<(), ReconcileError> {
-        let examples_max = self.scope.limits.examples_max;
-        found.folded += keys.values().filter(|(state, _)| state.row.is_some()).count() as u64;
-        let mut records = Records::of(rows).map_err(ReconcileError::Spill)?;
-        while let Some(record) = records.next().map_err(ReconcileError::Spill)? {
-            let entry = match keys.entry(record.key.into()) {
-                Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(_) => {
-                    found.lost.add(examples_max, || self.example(record.key, None, "is in no object".to_owned()));
-                    continue;
-                }
-            };
-            let (state, matched) = entry;
-            if std::mem::replace(matched, true) {
-                let key = String::from_utf8_lossy(record.key).into_owned();
-                return Err(ReconcileError::KeyNotUnique { table: self.scope.table.clone(), key });
-            }
-            let Some(row) = &state.row else {
-                let what = format!("was removed at {}, PostgreSQL has it", lsn_text(state.lsn));
-                found.lost.add(examples_max, || self.example(record.key, Some(state.object), what));
-                continue;
-            };
-            let columns =
-                row::differing_columns(record.row, row).map_err(|error| ReconcileError::BrokenOff(Box::new(error)))?;
-            if !columns.is_empty() {
-                let what = format!("differs in {}; its last event is at {}", columns.join(", "), lsn_text(state.lsn));
-                found.differing.add(examples_max, || self.example(record.key, Some(state.object), what));
-            }
-        }
-        for (key, (state, matched)) in &keys {
-            if state.row.is_some() && !matched {
-                let what = format!("is not in PostgreSQL; its last event is at {}", lsn_text(state.lsn));
-                found.surplus.add(examples_max, || self.example(key, Some(state.object), what));
-            }
-        }
-        Ok(())
     }
 }

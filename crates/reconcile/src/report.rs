@@ -9,12 +9,16 @@ use serde::Serialize;
 pub struct Report {
     /// The table as SQL names it.
     pub table: String,
+    /// Of how many keys one was compared; all counts of rows and events are of these.
+    pub one_of: u32,
     /// Rows in `PostgreSQL`.
     pub rows: u64,
     /// Rows that the objects lead to.
     pub folded: u64,
     /// Events in the objects.
     pub events: u64,
+    /// Events of transactions that the rows do not hold, because they were read before; they are not folded.
+    pub later: u64,
     /// Objects.
     pub objects: u64,
     /// Their size in bytes.
@@ -99,6 +103,16 @@ impl Report {
         self.chain.count == 0 && findings.iter().all(|sample| sample.count == 0)
     }
 
+    /// Adds what was found in one part of the keys.
+    pub(crate) fn add(&mut self, examples_max: usize, part: Self) {
+        self.folded += part.folded;
+        self.lost.append(examples_max, part.lost);
+        self.surplus.append(examples_max, part.surplus);
+        self.differing.append(examples_max, part.differing);
+        self.doubled.append(examples_max, part.doubled);
+        self.orphaned.append(examples_max, part.orphaned);
+    }
+
     fn samples(&self) -> [(&'static str, &Sample); 5] {
         [
             ("lost", &self.lost),
@@ -162,6 +176,12 @@ impl fmt::Display for Report {
             write!(f, " {name} {},", sample.count)?;
         }
         write!(f, " chain problems {}", chain.count)?;
+        if self.one_of > 1 {
+            write!(f, "\n  of one key in {}", self.one_of)?;
+        }
+        if self.later > 0 {
+            write!(f, "\n  {} events are of transactions after the moment of the rows", self.later)?;
+        }
         if *unattested > 0 {
             write!(
                 f,

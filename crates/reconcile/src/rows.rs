@@ -13,8 +13,8 @@ use crate::scope::Scope;
 ///
 /// * **Form**: a row is a JSON object in exactly the representation of an envelope's `after`.
 /// * **Order**: any.
-/// * **Consistency**: all rows as of one moment, at which the pipeline had delivered everything committed before it and
-///   nothing was committed after it; otherwise the report tells of rows that are merely under way.
+/// * **Consistency**: all rows as of one moment. If others write meanwhile, [`crate::Scope::moment`] says which one;
+///   otherwise the report tells of rows that are merely under way.
 #[async_trait]
 pub trait Rows: Send {
     /// Appends the next rows, some MiB at most. No row means the end.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use datapipe_core::layout::Layout;
 use datapipe_core::output::Output;
+use datapipe_core::port::rows::Moment;
 use datapipe_core::table::Compression;
 
 /// One table and its objects.
@@ -24,6 +25,15 @@ pub struct Scope {
     /// Offsets that the objects must answer for, by partition, as far as they are known: from where delivery began up
     /// to the delivering group's offset. Without them a missing first or last object shows in the rows only.
     pub answered: BTreeMap<i32, Range<i64>>,
+    /// The moment of the rows, if others write meanwhile: an event is folded only if the rows hold its transaction. Without
+    /// it all events are.
+    pub moment: Option<Moment>,
+    /// Where what the rows hold ends in the log, by partition, as far as it is known: objects that begin there or later are
+    /// not read, so some may be written meanwhile.
+    pub ends: BTreeMap<i32, i64>,
+    /// Of how many keys one is compared; 1 for all. Which ones is the same in every run. Objects are read whole all the same,
+    /// so this saves temporary files, not reading.
+    pub one_of: u32,
     /// Rows may be read again by a later snapshot (snapshot modes `always` and `when_needed`, snapshots by signal). Then
     /// an `r` is doubled only if its snapshot is not later than the key's last `r` and last change.
     pub rereads: bool,
@@ -64,7 +74,8 @@ impl Scope {
         let (table, topic, answered) = (table.into(), topic.into(), BTreeMap::new());
         let output = Output::lines(Compression::Gzip);
         let layout = Layout::contract(&table, &output.ending());
-        Self { table, layout, output, topic, key, answered, rereads: false, limits: Limits::default() }
+        let (moment, ends, limits) = (None, BTreeMap::new(), Limits::default());
+        Self { table, layout, output, topic, key, answered, moment, ends, one_of: 1, rereads: false, limits }
     }
 
     /// What the keys of its objects begin with. The contract's folder is the table's alone, so what else lies there is

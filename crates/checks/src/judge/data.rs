@@ -1,4 +1,7 @@
+use std::fmt::Write as _;
+
 use datapipe_core::plan::PipelinePlan;
+use datapipe_reconcile::Report;
 
 use crate::finding::{Finding, Findings};
 use crate::look::Proof;
@@ -7,16 +10,30 @@ use crate::look::Proof;
 pub fn judge_data(pipeline: &PipelinePlan, proof: &Proof) -> Vec<Finding> {
     let mut findings = Findings::of(&pipeline.names.table);
     match proof {
-        Proof::Compared(report) if report.proven() => {
-            let words =
-                format!("{} rows are what {} events in {} objects lead to", report.rows, report.events, report.objects);
+        Proof::Compared { report, took, waited } if report.proven() => {
+            let Report { rows, events, objects, later, one_of, .. } = report.as_ref();
+            let place = if *objects == 0 { "the topic".to_owned() } else { format!("{objects} objects") };
+            let mut words = format!("{rows} rows are what {events} events in {place} lead to");
+            if *one_of > 1 {
+                let _ = write!(words, ", of one key in {one_of}");
+            }
+            if *later > 0 {
+                let _ = write!(words, "; {later} events came after them");
+            }
+            let (took, waited) = (took.as_secs_f64(), waited.as_secs_f64());
+            let _ = write!(words, "; {took:.1} s, {waited:.1} of them waiting for the pipeline");
             findings.ok("DP0601", words);
         }
-        Proof::Compared(report) => {
-            let next = "what is under way counts as lost: ask again with --wait; what stays so is wrong";
+        Proof::Compared { report, .. } => {
+            let next =
+                "rows are lost or altered, or somebody has changed objects: the keys and objects above say which";
             findings.fail("DP0601", report.to_string(), next);
         }
-        Proof::Broken(why) => findings.fail("DP0601", why, "the other findings say what is missing"),
+        Proof::Broken(why) => {
+            let next =
+                "the other findings say what is missing; --catch-up gives a pipeline that is only behind more time";
+            findings.fail("DP0601", why, next);
+        }
         Proof::Left(why) => findings.skip("DP0601", why),
     }
     findings.into_inner()

@@ -64,7 +64,7 @@ pub(super) async fn look(config: &KafkaConfig, pipeline: &PipelinePlan) -> Resul
     Ok(KafkaSeen { topics: seen.collect(), lag, dead_letters, stored })
 }
 
-async fn partitions(config: &KafkaConfig, topic: &str, group: &str) -> Result<Vec<PartitionLag>, PortError> {
+pub(super) async fn partitions(config: &KafkaConfig, topic: &str, group: &str) -> Result<Vec<PartitionLag>, PortError> {
     LagWatch::new(config, topic, group)?.look().await
 }
 
@@ -79,7 +79,7 @@ fn lag(partitions: &[PartitionLag]) -> Lag {
 }
 
 /// Whether a record with a value lies where a group has yet to read: of each partition the first one tells.
-async fn unread(config: &KafkaConfig, topic: &str, partitions: &[PartitionLag]) -> Result<bool, PortError> {
+pub(super) async fn unread(config: &KafkaConfig, topic: &str, partitions: &[PartitionLag]) -> Result<bool, PortError> {
     let behind: Vec<&PartitionLag> = partitions.iter().filter(|one| one.offsets() > 0).collect();
     if behind.is_empty() {
         return Ok(false);

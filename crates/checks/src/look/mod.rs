@@ -19,7 +19,7 @@ use datapipe_s3::S3Store;
 use crate::register::Category;
 use crate::seen::{Looked, Seen};
 
-pub use self::data::Proof;
+pub use self::data::{How, Proof};
 
 /// Where everything is, and how long each answer may take.
 pub struct Servers {

@@ -24,23 +24,34 @@ pub(crate) struct Event {
     pub(crate) id: u32,
     pub(crate) lsn: u64,
     pub(crate) rest: String,
+    pub(crate) xid: u32,
 }
 
 pub(crate) fn event(op: char, id: u32, lsn: u64, rest: &str) -> Event {
-    Event { op, id, lsn, rest: rest.to_owned() }
+    Event { op, id, lsn, rest: rest.to_owned(), xid: 1 }
+}
+
+/// A row that an incremental snapshot has read.
+pub(crate) fn reread(id: u32, rest: &str) -> Event {
+    event('i', id, 0, rest)
 }
 
 impl Event {
     pub(crate) fn line(&self) -> String {
-        let Self { op, id, lsn, rest } = self;
+        let Self { op, id, lsn, rest, xid } = self;
         let (before, after) = match op {
             't' => ("null".to_owned(), "null".to_owned()),
             'd' => (format!(r#"{{"id":{id}}}"#), "null".to_owned()),
             _ => ("null".to_owned(), format!(r#"{{"id":{id}{rest}}}"#)),
         };
+        let (op, snapshot) = if *op == 'i' { ('r', "incremental") } else { (*op, "false") };
         format!(
-            r#"{{"before":{before},"after":{after},"source":{{"version":"1","snapshot":"false","txId":1,"lsn":{lsn}}},"op":"{op}","ts_ms":1}}"#
+            r#"{{"before":{before},"after":{after},"source":{{"version":"1","snapshot":"{snapshot}","txId":{xid},"lsn":{lsn}}},"op":"{op}","ts_ms":1}}"#
         )
+    }
+
+    pub(crate) fn in_transaction(self, xid: u32) -> Self {
+        Self { xid, ..self }
     }
 }
 

@@ -8,6 +8,7 @@ mod again;
 mod duckdb;
 mod early;
 mod formats;
+mod proof;
 mod references;
 mod rest;
 mod restart;

@@ -1,0 +1,70 @@
+//! `datapipe-verify --data` beside writers: rows are compared as of one moment, while rows before and after it flow.
+
+use std::process::Command;
+
+use datapipe_e2e::load::{self, Load};
+use datapipe_e2e::process::program_named;
+use datapipe_e2e::servers::TABLES;
+use datapipe_e2e::stage::{BUCKET, PG15, Stage};
+use serde_json::Value;
+
+/// Its exit code, and what the proof of each table says.
+async fn proofs(stage: &Stage, more: &[&str]) -> (i32, Vec<String>) {
+    let program = Command::new(program_named("datapipe-verify").unwrap());
+    let mut command = stage.settings.given(program, &stage.servers, "verify");
+    command.args(["--host", "127.0.0.1", "--only", "data", "-o", "json"]).args(more);
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let findings: Vec<Value> = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{output:?}"));
+    let words = findings
+        .iter()
+        .filter(|finding| finding["code"] == "DP0601")
+        .map(|finding| format!("{}: {}", finding["table"].as_str().unwrap(), finding["seen"].as_str().unwrap()));
+    (output.status.code().unwrap(), words.collect())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_are_proven_while_others_write() {
+    let stage = Stage::for_load(PG15).await;
+    load::fill(&stage.db, 2000).await.unwrap();
+    let worker = stage.worker("worker", &TABLES, &[]);
+    stage.running(&TABLES).await;
+    let load = Load::start(&stage.servers, 5, true).await.unwrap();
+    // Open while the rows are read, and ended when the objects are.
+    let open = stage.servers.connect().await.unwrap();
+    let mut later = 0;
+    for round in 0..4 {
+        let statement = "BEGIN; INSERT INTO users (name) SELECT 'open' FROM generate_series(1, 200)";
+        open.batch_execute(statement).await.unwrap();
+        let prove = proofs(&stage, &[]);
+        let commit = async {
+            tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+            open.batch_execute("COMMIT").await.unwrap();
+        };
+        let ((code, words), ()) = tokio::join!(prove, commit);
+        println!("round {round}: {words:#?}");
+        assert_eq!((code, words.len()), (0, 4), "{words:#?}");
+        later += words.iter().filter(|words| words.contains("came after them")).count();
+    }
+    assert!(later > 0, "nobody wrote while rows were compared");
+    println!("{} transactions beside it", load.end().await.unwrap());
+
+    // A sample holds fewer rows, and finds what it holds; everything finds everything.
+    let (code, words) = proofs(&stage, &["--table", "users", "--one-of", "10"]).await;
+    println!("{words:#?}");
+    assert!(code == 0 && words[0].contains("of one key in 10"), "{words:#?}");
+    let objects = stage.servers.stack.s3().bucket_path(BUCKET).join("table=users");
+    std::fs::remove_dir_all(&objects).unwrap();
+    for more in [&["--table", "users"][..], &["--table", "users", "--one-of", "10"]] {
+        let (code, words) = proofs(&stage, more).await;
+        assert!(code == 1 && words[0].contains("is in no object"), "{words:#?}");
+    }
+
+    // Nobody brings anything any more: said, and after the time that was given.
+    worker.stop().await.unwrap();
+    stage.sql("INSERT INTO orders (name) VALUES ('late')").await;
+    let (code, words) = proofs(&stage, &["--table", "orders", "--catch-up", "3s"]).await;
+    println!("{words:#?}");
+    assert!(code == 1 && words[0].contains("no worker reads it"), "{words:#?}");
+    stage.end().await;
+}
