@@ -29,9 +29,11 @@ fn table(findings: &[Finding]) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["table", "code", "check", "outcome", "seen"]);
-    for Finding { code, table: name, outcome, seen, .. } in findings {
+    for Finding { code, table: name, outcome, seen, caused_by, .. } in findings {
         if *outcome != Outcome::Skipped {
-            table.add_row([name, code, title(code), outcome.word(), seen]);
+            // What follows from another finding stands behind it.
+            let shown = if caused_by.is_empty() { code.clone() } else { format!("> {code}") };
+            table.add_row([name, &shown, title(code), outcome.word(), seen]);
         }
     }
     let lines = table.lines().map(|line| line.trim_end().to_owned());
@@ -59,18 +61,53 @@ fn short(findings: &[Finding]) -> String {
     wrong(findings) + &sum(findings)
 }
 
-/// What is wrong, with what to do.
-fn wrong(findings: &[Finding]) -> String {
-    let mut text = String::new();
-    for Finding { code, table, outcome, seen, next } in findings {
-        if !matches!(outcome, Outcome::Failed | Outcome::Warning) {
+/// A finding that stands for itself, and what follows from it.
+struct Told<'a> {
+    tables: Vec<&'a str>,
+    root: &'a Finding,
+    follows: Vec<&'a Finding>,
+}
+
+/// What is wrong, by its root. One that is the same for several tables, as a server that is away, is told once.
+fn roots(findings: &[Finding]) -> Vec<Told<'_>> {
+    let mut all: Vec<Told<'_>> = Vec::new();
+    let mut last = None;
+    for finding in findings.iter().filter(|finding| finding.outcome >= Outcome::Warning) {
+        if let (false, Some(last)) = (finding.caused_by.is_empty(), last) {
+            let told: &mut Told<'_> = &mut all[last];
+            told.follows.push(finding);
             continue;
         }
-        let _ = writeln!(text, "{}: {table}: {code} {}: {seen}", outcome.word(), title(code));
+        let Finding { code, table, outcome, seen, next, .. } = finding;
+        let same = |told: &Told<'_>| {
+            let root = told.root;
+            (&root.code, root.outcome, &root.seen, &root.next) == (code, *outcome, seen, next)
+        };
+        let at = all.iter().position(same).unwrap_or_else(|| {
+            all.push(Told { tables: Vec::new(), root: finding, follows: Vec::new() });
+            all.len() - 1
+        });
+        all[at].tables.push(table);
+        last = Some(at);
+    }
+    all.sort_by_key(|told| std::cmp::Reverse(told.root.outcome));
+    all
+}
+
+/// What is wrong, with what to do: failures first.
+fn wrong(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for Told { tables, root, follows } in roots(findings) {
+        let Finding { code, outcome, seen, next, .. } = root;
+        let _ = writeln!(text, "{}: {}: {code} {}: {seen}", outcome.word(), tables.join(", "), title(code));
         if let Some(next) = next {
             let _ = writeln!(text, "  next: {next}");
         }
         let _ = writeln!(text, "  more: docs/checks/{code}.md");
+        for Finding { code, table, outcome, seen, .. } in follows {
+            let of = if tables.len() > 1 { format!("{table}: ") } else { String::new() };
+            let _ = writeln!(text, "  so: {of}{code} {}, {}: {seen}", title(code), outcome.word());
+        }
     }
     text
 }
@@ -97,11 +134,13 @@ fn junit(findings: &[Finding]) -> String {
             count(Outcome::Failed),
             count(Outcome::Skipped)
         );
-        for Finding { code, outcome, seen, next, .. } in own {
+        for Finding { code, outcome, seen, next, caused_by, .. } in own {
             let category = check(code).map_or("", |check| check.category.word());
             let name = escaped(&format!("{code} {}", title(code)));
             let _ = write!(text, "    <testcase classname=\"{category}\" name=\"{name}\">");
-            let (seen, next) = (escaped(seen), escaped(next.as_deref().unwrap_or_default()));
+            let follows =
+                if caused_by.is_empty() { String::new() } else { format!("follows from {}: ", caused_by.join(", ")) };
+            let (seen, next) = (escaped(&format!("{follows}{seen}")), escaped(next.as_deref().unwrap_or_default()));
             let _ = match outcome {
                 Outcome::Ok => Ok(()),
                 Outcome::Failed => write!(text, "<failure message=\"{seen}\">{next}</failure>"),
@@ -143,13 +182,35 @@ mod tests {
             outcome,
             seen: seen.to_owned(),
             next: next.map(str::to_owned),
+            caused_by: Vec::new(),
         };
         vec![
             finding("DP0101", Outcome::Ok, "http://localhost:8083 speaks Kafka Connect 4.3.1", None),
             finding("DP0202", Outcome::Failed, "a: task 0 is FAILED: \"x\" < 1 & no more", Some("curl .../status")),
+            Finding {
+                caused_by: vec!["DP0202".to_owned()],
+                ..finding("DP0304", Outcome::Failed, "held by nobody", Some("see DP0202"))
+            },
             finding("DP0308", Outcome::Warning, "8 of 8 slots", Some("raise it")),
             finding("DP0403", Outcome::Skipped, "no sink", None),
         ]
+    }
+
+    #[test]
+    fn what_is_one_fault_for_all_tables_is_told_once() {
+        let away = |table: &str| {
+            let silent = &findings()[3];
+            let mut root = Finding { table: table.to_owned(), caused_by: Vec::new(), ..silent.clone() };
+            root.code = "DP0301".to_owned();
+            root.outcome = Outcome::Failed;
+            let follows =
+                Finding { table: table.to_owned(), caused_by: vec!["DP0301".to_owned()], ..findings()[1].clone() };
+            [root, follows]
+        };
+        let text = short(&[away("users"), away("orders")].concat());
+        let roots: Vec<&str> = text.lines().filter(|line| line.starts_with("failed: ")).collect();
+        assert_eq!(roots, ["failed: users, orders: DP0301 PostgreSQL answers: 8 of 8 slots"], "{text}");
+        assert_eq!(text.lines().filter(|line| line.starts_with("  so: ")).count(), 2, "{text}");
     }
 
     #[test]

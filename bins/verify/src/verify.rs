@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use datapipe_boot::settings::Sources;
 use datapipe_boot::{Exit, SystemClock, report, secrets};
-use datapipe_checks::judge::{judge, judge_data};
+use datapipe_checks::judge::{fold, judge, judge_data};
 use datapipe_checks::look::{How, Proof, Servers, look};
 use datapipe_checks::{Category, Finding, Outcome, worst};
 use datapipe_core::plan::{PipelinePlan, Plan, Problems};
@@ -112,5 +112,5 @@ async fn examine(servers: &Servers, plan: &Plan, pipeline: &PipelinePlan, data: 
     if let Some(how) = data {
         findings.extend(judge_data(pipeline, &Proof::of(servers, pipeline, how).await));
     }
-    findings
+    fold(findings)
 }

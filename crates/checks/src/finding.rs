@@ -42,6 +42,9 @@ pub struct Finding {
     /// What to do next: a command or a statement to paste where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// The codes of the findings that it follows from, of the same table; none if it stands for itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caused_by: Vec<String>,
 }
 
 /// The worst outcome of all.
@@ -66,7 +69,14 @@ impl<'a> Findings<'a> {
 
     fn put(&mut self, code: &str, outcome: Outcome, seen: impl Into<String>, next: Option<String>) {
         let table = self.table.to_owned();
-        self.all.push(Finding { code: code.to_owned(), table, outcome, seen: seen.into(), next });
+        self.all.push(Finding {
+            code: code.to_owned(),
+            table,
+            outcome,
+            seen: seen.into(),
+            next,
+            caused_by: Vec::new(),
+        });
     }
 
     pub(crate) fn ok(&mut self, code: &str, seen: impl Into<String>) {

@@ -14,6 +14,6 @@ mod seen;
 pub use finding::{Finding, Outcome, worst};
 pub use register::{CHECKS, Category, Check, index, page};
 pub use seen::{
-    KafkaSeen, Lag, Looked, PostgresSeen, PublicationSeen, RelationSeen, Seen, SlotSeen, StoreSeen, TopicSeen,
-    WorkerSeen,
+    GroupSeen, HiddenSeen, KafkaSeen, Lag, LetterSeen, Looked, MetricsSeen, ObjectSeen, PostgresSeen, PublicationSeen,
+    RelationSeen, Seen, SlotSeen, StoreSeen, StoredOf, TopicSeen, WorkerSeen,
 };

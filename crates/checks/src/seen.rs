@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use datapipe_connect::Expanded;
+use datapipe_connect::{Expanded, PluginInfo};
 use datapipe_core::Lsn;
 use serde::{Deserialize, Serialize};
 
@@ -44,11 +44,40 @@ pub struct WorkerSeen {
     pub health_message: String,
     /// Its connectors, with configuration and status.
     pub connectors: BTreeMap<String, Expanded>,
+    /// The connector plugins that it has; none if it does not tell.
+    #[serde(default)]
+    pub plugins: Vec<PluginInfo>,
+    /// What `/metrics` says; none from a worker that has no such page, as Kafka Connect's.
+    #[serde(default)]
+    pub metrics: Option<MetricsSeen>,
+}
+
+/// A worker's metrics, as far as a check needs them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricsSeen {
+    /// Resident memory of the process, of all tables that it serves.
+    pub resident_bytes: Option<u64>,
+    /// Failed runs of all its tasks since the process began.
+    pub failed_runs: u64,
+    /// Whether it owns the table, or stands by.
+    pub owner: Option<bool>,
 }
 
 /// A server, as one table's pipeline needs it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PostgresSeen {
+    /// `server_version_num`
+    #[serde(default)]
+    pub version: u32,
+    /// The cluster's identifier, given by initdb; none if the role may not see it.
+    #[serde(default)]
+    pub system_id: Option<String>,
+    /// Its timeline; none on a standby.
+    #[serde(default)]
+    pub timeline: Option<u32>,
+    /// How fast its log grows, in bytes per second; none if that was not measured.
+    #[serde(default)]
+    pub wal_bytes_per_s: Option<u64>,
     /// `wal_level`
     pub wal_level: String,
     /// `max_replication_slots`, and how many there are.
@@ -67,6 +96,9 @@ pub struct PostgresSeen {
     pub relation: Option<RelationSeen>,
     /// Slots with names like ours that belong to no table of the plan, and are held by nobody.
     pub orphans: Vec<String>,
+    /// Publications with names like ours that belong to no table of the plan.
+    #[serde(default)]
+    pub left_publications: Vec<String>,
 }
 
 /// A slot.
@@ -88,6 +120,12 @@ pub struct SlotSeen {
     pub retained_bytes: u64,
     /// `confirmed_flush_lsn`
     pub confirmed: Option<Lsn>,
+    /// Whether standbys keep a copy of it (PostgreSQL 17 and later).
+    #[serde(default)]
+    pub failover: Option<bool>,
+    /// Why the server has given it up (PostgreSQL 17 and later).
+    #[serde(default)]
+    pub invalidated: Option<String>,
 }
 
 /// A publication.
@@ -119,6 +157,9 @@ pub struct RelationSeen {
 /// Topics and groups.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KafkaSeen {
+    /// The brokers that were asked.
+    #[serde(default)]
+    pub bootstrap: String,
     /// The planned topics as they are; without partitions those that are missing.
     pub topics: Vec<TopicSeen>,
     /// How far the sink's group is; none if there is no sink, or no topic.
@@ -127,6 +168,70 @@ pub struct KafkaSeen {
     pub dead_letters: u64,
     /// What the stored progress allows PostgreSQL to forget.
     pub stored: Option<Lsn>,
+    /// What the stored position belongs to; a native worker keeps it.
+    #[serde(default)]
+    pub stored_of: Option<StoredOf>,
+    /// The worker's group; none if the cluster does not know it.
+    #[serde(default)]
+    pub group: Option<GroupSeen>,
+    /// Partitions of which an open transaction hides the end.
+    #[serde(default)]
+    pub hidden: Vec<HiddenSeen>,
+    /// The last dead letter.
+    #[serde(default)]
+    pub last_letter: Option<LetterSeen>,
+}
+
+/// What a stored position belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredOf {
+    /// The cluster of databases.
+    pub system_id: String,
+    /// The database.
+    pub database: String,
+    /// The slot.
+    pub slot: String,
+    /// The publication.
+    pub publication: String,
+    /// The timeline.
+    pub timeline: u32,
+}
+
+/// A group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupSeen {
+    /// `Stable`, `PreparingRebalance`, `CompletingRebalance`, `Empty` or `Dead`.
+    pub state: String,
+    /// `consumer`, or `connect` for JVM workers.
+    pub protocol: String,
+    /// Its members, as `client id at host`.
+    pub members: Vec<String>,
+}
+
+/// A partition of which the end is hidden.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HiddenSeen {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// How many offsets are hidden.
+    pub offsets: u64,
+    /// Since when at the latest, in milliseconds since 1970-01-01 UTC.
+    pub since_ms: Option<i64>,
+}
+
+/// A dead letter, by its headers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LetterSeen {
+    /// Where it comes from: `topic/partition/offset`.
+    pub place: Option<String>,
+    /// The step that failed.
+    pub stage: Option<String>,
+    /// The class of the error.
+    pub class: Option<String>,
+    /// The error's words. They may hold values of the row.
+    pub message: Option<String>,
 }
 
 /// How far a group is behind a topic.
@@ -140,6 +245,9 @@ pub struct Lag {
     pub lost: u32,
     /// Whether the group has committed anything.
     pub committed: bool,
+    /// The time of the oldest unread record, in milliseconds since 1970-01-01 UTC.
+    #[serde(default)]
+    pub oldest_ms: Option<i64>,
 }
 
 /// A topic.
@@ -160,4 +268,23 @@ pub struct StoreSeen {
     pub newest: Option<String>,
     /// The latest time of a record in it, in milliseconds since 1970-01-01 UTC; none if the object does not say it.
     pub newest_ms: Option<i64>,
+    /// The store's clock when it was asked, in milliseconds since 1970-01-01 UTC.
+    #[serde(default)]
+    pub clock_ms: Option<i64>,
+    /// The last objects of the newest folder, as far as they say what is in them.
+    #[serde(default)]
+    pub recent: Vec<ObjectSeen>,
+}
+
+/// An object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectSeen {
+    /// Its size.
+    pub bytes: u64,
+    /// Records in it.
+    pub records: u64,
+    /// The time of its first record, in milliseconds since 1970-01-01 UTC.
+    pub from_ms: i64,
+    /// The latest time of a record in it.
+    pub to_ms: i64,
 }

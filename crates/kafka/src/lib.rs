@@ -19,6 +19,8 @@ mod connect_store;
 mod consumer;
 mod dead_letters;
 mod error;
+pub mod groups;
+pub mod hidden;
 pub mod identity;
 pub mod lag;
 mod murmur2;

@@ -18,6 +18,7 @@
 mod body;
 mod bucket;
 mod client;
+mod clock;
 mod config;
 mod error;
 mod store;

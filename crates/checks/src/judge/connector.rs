@@ -4,6 +4,7 @@ use datapipe_core::plan::{ConnectorPlan, PipelinePlan};
 use datapipe_core::port::connect::{ConfigMap, State};
 use datapipe_core::settings::SinkFlavour;
 
+use super::plugins;
 use crate::finding::Findings;
 use crate::seen::WorkerSeen;
 
@@ -32,10 +33,24 @@ pub(super) fn judge(pipeline: &PipelinePlan, worker: &WorkerSeen, found: &mut Fi
     if there.is_empty() {
         found.skip("DP0202", "there is none of the planned connectors");
         found.skip("DP0203", "there is none of the planned connectors");
-        return;
+    } else {
+        states(worker, &there, found);
+        differences(pipeline, &there, found);
     }
-    states(worker, &there, found);
-    differences(pipeline, &there, found);
+    plugins::judge(pipeline, worker, found);
+    alone(pipeline, worker, found);
+}
+
+fn alone(pipeline: &PipelinePlan, worker: &WorkerSeen, found: &mut Findings<'_>) {
+    let planned = |name: &&String| pipeline.connectors.iter().any(|connector| connector.name == **name);
+    let others: Vec<&str> = worker.connectors.keys().filter(|name| !planned(name)).map(String::as_str).collect();
+    match others.first() {
+        None => found.ok("DP0206", "no other connector"),
+        Some(first) => {
+            let next = format!("run it elsewhere, and: curl -X DELETE {}/connectors/{first}", worker.url);
+            found.warn("DP0206", format!("not of the plan: {}", others.join(", ")), next);
+        }
+    }
 }
 
 fn states(worker: &WorkerSeen, there: &[(&ConnectorPlan, &Expanded)], found: &mut Findings<'_>) {
@@ -48,7 +63,7 @@ fn states(worker: &WorkerSeen, there: &[(&ConnectorPlan, &Expanded)], found: &mu
         };
         tasks += status.tasks.len();
         match status.connector.state {
-            State::Paused | State::Stopped => held.push(format!("{name} is {}", word(status.connector.state))),
+            State::Paused | State::Stopped => held.push((name.as_str(), word(status.connector.state))),
             _ => wrong.extend(trouble(status).map(|why| (name.as_str(), format!("{name}: {why}")))),
         }
     }
@@ -57,16 +72,17 @@ fn states(worker: &WorkerSeen, there: &[(&ConnectorPlan, &Expanded)], found: &mu
         let words: Vec<&str> = wrong.iter().map(|(_, why)| why.as_str()).collect();
         let next = format!("curl {url}/connectors/{name}/status");
         found.fail("DP0202", words.join("; "), next);
-    } else if held.is_empty() {
-        found.ok("DP0202", format!("{} connectors and {tasks} tasks RUNNING", there.len()));
+    } else if let Some((name, _)) = held.first() {
+        let words: Vec<String> = held.iter().map(|(name, state)| format!("{name} is {state}")).collect();
+        let next = format!("if it is meant to run: curl -X PUT {url}/connectors/{name}/resume");
+        found.warn("DP0202", format!("{}, by a person's request", words.join(", ")), next);
     } else {
-        let next = format!("if it is meant to run: curl -X PUT {url}/connectors/NAME/resume");
-        found.warn("DP0202", format!("{}, by a person's request", held.join(", ")), next);
+        found.ok("DP0202", format!("{} connectors and {tasks} tasks RUNNING", there.len()));
     }
 }
 
 /// Why it does not run; none if it does.
-fn trouble(status: &ConnectorStatus) -> Option<String> {
+pub(super) fn trouble(status: &ConnectorStatus) -> Option<String> {
     let first = |trace: &Option<String>| {
         let line = trace.as_deref().and_then(|trace| trace.lines().next()).unwrap_or("no reason given");
         line.trim().to_owned()

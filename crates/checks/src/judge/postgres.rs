@@ -2,7 +2,7 @@ use datapipe_core::plan::PipelinePlan;
 use datapipe_core::port::connect::State;
 use datapipe_core::settings::Role;
 
-use super::size;
+use super::{age_words, size};
 use crate::finding::Findings;
 use crate::seen::{PostgresSeen, RelationSeen, SlotSeen};
 
@@ -10,6 +10,8 @@ use crate::seen::{PostgresSeen, RelationSeen, SlotSeen};
 const RETAINED_MAX: u64 = 1 << 30;
 /// A slot is near its end when less than this share of its bound is left, in percent.
 const ROOM_MIN: i64 = 25;
+/// A slot that nobody holds and that is lost within this time is told.
+const SOON_MS: i64 = 24 * 3_600_000;
 
 pub(super) fn judge(pipeline: &PipelinePlan, seen: &PostgresSeen, source: Option<State>, found: &mut Findings<'_>) {
     found.ok("DP0301", "it answers");
@@ -39,13 +41,6 @@ pub(super) fn judge(pipeline: &PipelinePlan, seen: &PostgresSeen, source: Option
     relation(pipeline, seen.relation.as_ref(), found);
     room(seen, found);
     rights(pipeline, seen, found);
-    if seen.orphans.is_empty() {
-        found.ok("DP0310", "none");
-    } else {
-        let first = &seen.orphans[0];
-        let next = format!("if it is of no use any more: SELECT pg_drop_replication_slot('{first}')");
-        found.warn("DP0310", seen.orphans.join(", "), next);
-    }
 }
 
 fn judge_slot(
@@ -60,7 +55,7 @@ fn judge_slot(
         found.ok("DP0303", name);
     } else {
         let words = format!("{name} is of plugin {:?} in database {:?}", slot.plugin, slot.database);
-        found.fail("DP0303", words, format!("SELECT pg_drop_replication_slot('{name}') if nobody else needs it"));
+        found.fail("DP0303", words, format!("if nobody else needs it: SELECT pg_drop_replication_slot('{name}');"));
     }
     match (slot.active_pid, source) {
         (Some(pid), _) => found.ok("DP0304", format!("held by process {pid}")),
@@ -73,27 +68,55 @@ fn judge_slot(
         }
         (None, _) => found.fail("DP0304", "held by nobody", "see why the source does not run (DP0202)"),
     }
+    log(seen, slot, found);
+}
+
+/// Whether the server still has the log that the slot needs, and for how long.
+fn log(seen: &PostgresSeen, slot: &SlotSeen, found: &mut Findings<'_>) {
     let retained = size(slot.retained_bytes);
+    let left_ms = left_ms(seen, slot);
+    let forecast = match (left_ms, seen.wal_bytes_per_s) {
+        (Some(left_ms), Some(rate)) => {
+            format!(
+                "; the log grows by {}/s: if the slot stays where it is, it is lost in {}",
+                size(rate),
+                age_words(left_ms)
+            )
+        }
+        _ => String::new(),
+    };
     match (slot.wal_status.as_str(), slot.safe_bytes) {
         ("lost", _) => {
+            let why = slot.invalidated.as_ref().map_or(String::new(), |why| format!(" ({why})"));
             let next = "the changes are gone: start anew with a snapshot, as the worker's error says";
-            found.fail("DP0305", "the server has removed log that it needs", next);
+            found.fail("DP0305", format!("the server has removed log that it needs{why}"), next);
         }
         ("unreserved", _) => {
             let next = "let the source catch up now, or raise max_slot_wal_keep_size";
-            found.fail("DP0305", format!("about to be lost; it holds back {retained}"), next);
+            found.fail("DP0305", format!("about to be lost; it holds back {retained}{forecast}"), next);
         }
         (_, Some(safe)) if is_near_end(slot.retained_bytes, safe) => {
             let left = size(safe.max(0).unsigned_abs());
             let next = "let the source catch up, or raise max_slot_wal_keep_size";
-            found.warn("DP0305", format!("it holds back {retained}, and is lost after {left} more"), next);
+            found.warn("DP0305", format!("it holds back {retained}, and is lost after {left} more{forecast}"), next);
+        }
+        _ if slot.active_pid.is_none() && left_ms.is_some_and(|left_ms| left_ms < SOON_MS) => {
+            let next = "let the source run before that, or raise max_slot_wal_keep_size";
+            found.warn("DP0305", format!("it holds back {retained}{forecast}"), next);
         }
         (_, None) if slot.retained_bytes > RETAINED_MAX && seen.slot_wal_mib.is_none() => {
             let next = "let the source catch up; max_slot_wal_keep_size would keep the disk from filling";
             found.warn("DP0305", format!("it holds back {retained}, without any bound"), next);
         }
-        _ => found.ok("DP0305", format!("it holds back {retained}")),
+        _ => found.ok("DP0305", format!("it holds back {retained}{forecast}")),
     }
+}
+
+/// When a slot that does not move is lost.
+fn left_ms(seen: &PostgresSeen, slot: &SlotSeen) -> Option<i64> {
+    let rate = seen.wal_bytes_per_s.filter(|rate| *rate > 0)?;
+    let safe = slot.safe_bytes?.max(0);
+    Some((safe / i64::try_from(rate).ok()?).saturating_mul(1000))
 }
 
 fn is_near_end(retained_bytes: u64, safe_bytes: i64) -> bool {
@@ -148,7 +171,9 @@ fn relation(pipeline: &PipelinePlan, relation: Option<&RelationSeen>, found: &mu
     match (relation.kind.as_str(), relation.persistence.as_str(), relation.identity.as_str()) {
         ("p", ..) => {
             let words = "it is partitioned, and the log speaks of its partitions";
-            found.warn("DP0307", words, "ALTER PUBLICATION .. SET (publish_via_partition_root = true)");
+            let name = &pipeline.names.publication;
+            let next = format!("ALTER PUBLICATION \"{name}\" SET (publish_via_partition_root = true);");
+            found.warn("DP0307", words, next);
         }
         (_, "u", _) => found.fail(
             "DP0307",

@@ -73,7 +73,7 @@ pub async fn look(servers: &Servers, plan: &Plan, pipeline: &PipelinePlan) -> Se
         let kafka = match (servers.left(Category::Kafka), &servers.kafka) {
             (Some(left), _) => left,
             (None, Err(why)) => Looked::Silent(why.clone()),
-            (None, Ok(config)) => within(limit, kafka::look(config, pipeline)).await,
+            (None, Ok(config)) => within(limit, kafka::look(config, pipeline, limit)).await,
         };
         (postgres, kafka)
     };

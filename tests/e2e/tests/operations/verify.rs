@@ -1,10 +1,18 @@
 //! `datapipe-verify` beside a pipeline that is well, and beside one that is hurt in several ways.
 
+use std::collections::{BTreeMap, HashMap};
 use std::process::Command;
 
+use datapipe_boot::SystemClock;
+use datapipe_core::port::clock::Clock as _;
 use datapipe_e2e::load;
 use datapipe_e2e::process::program_named;
-use datapipe_e2e::stage::{BUCKET, PG15, Stage, names};
+use datapipe_e2e::servers::TABLES;
+use datapipe_e2e::stage::{BUCKET, PATIENCE, PG15, Stage, names};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
 
 const TABLE: &str = "users";
@@ -55,11 +63,91 @@ async fn verify_tells_a_healthy_pipeline_from_a_hurt_one() {
     let remedy =
         findings.iter().find(|finding| finding["code"] == "DP0306").unwrap()["next"].as_str().unwrap().to_owned();
     println!("{remedy}");
+    let wrong = findings.iter().find(|finding| finding["code"] == "DP0601").unwrap();
+    assert_eq!(wrong["caused_by"], serde_json::json!(["DP0306"]), "one root is told, though two things are wrong");
     stage.sql(&remedy).await;
 
+    disordered(&stage).await;
     worker.stop().await.unwrap();
-    let (code, findings) = verify(&stage, &["--timeout", "5s"]).await;
-    println!("stopped: {:?}", codes(&findings, "failed"));
-    assert_eq!((code, codes(&findings, "failed")), (1, vec!["DP0101", "DP0304"]), "{findings:#?}");
+    ahead(&stage).await;
     stage.end().await;
+}
+
+/// What others do to a pipeline that goes on running.
+async fn disordered(stage: &Stage) {
+    stage.sql("SELECT pg_create_logical_replication_slot('debezium_slot_carts', 'pgoutput')").await;
+    stage.sql("CREATE PUBLICATION dbz_publication_carts").await;
+    let bootstrap = stage.servers.stack.kafka().bootstrap();
+    alter(&bootstrap, &names(TABLE).offsets_topic, "cleanup.policy", "delete").await;
+    let open = Foreign::open(&bootstrap, &names(TABLE).data_topic).await;
+    let at = TABLES.iter().position(|table| *table == TABLE).unwrap();
+    let (sink, port) = (names(TABLE).sink_connector, stage.settings.ports[at]);
+    let client = datapipe_connect::Client::new(&format!("http://127.0.0.1:{port}")).unwrap();
+    let changed = BTreeMap::from([("file.max.records".to_owned(), Some("7".to_owned()))]);
+    client.patch_config(&sink, &changed).await.unwrap();
+    let (_, findings) = verify(stage, &["--timeout", "20s"]).await;
+    println!("disordered: {:?} {:?}", codes(&findings, "failed"), codes(&findings, "warning"));
+    let found: Vec<&str> = [codes(&findings, "failed"), codes(&findings, "warning")].concat();
+    for code in ["DP0203", "DP0310", "DP0312", "DP0402", "DP0407"] {
+        assert!(found.contains(&code), "{code}: {findings:#?}");
+    }
+    drop(open);
+    stage.sql("SELECT pg_drop_replication_slot('debezium_slot_carts')").await;
+    stage.sql("DROP PUBLICATION dbz_publication_carts").await;
+    alter(&bootstrap, &names(TABLE).offsets_topic, "cleanup.policy", "compact").await;
+}
+
+/// Somebody moves the slot while the worker is away: a gap that nobody else would tell.
+async fn ahead(stage: &Stage) {
+    let slot = names(TABLE).slot;
+    stage.sql("SELECT pg_logical_emit_message(true, 'test', 'x')").await;
+    stage.sql(&format!("SELECT pg_replication_slot_advance('{slot}', pg_current_wal_lsn())")).await;
+    let (code, findings) = verify(stage, &["--timeout", "5s"]).await;
+    println!("moved: {:?}", codes(&findings, "failed"));
+    assert_eq!((code, codes(&findings, "failed")), (1, vec!["DP0101", "DP0304", "DP0405"]), "{findings:#?}");
+    let follows = findings.iter().find(|finding| finding["code"] == "DP0304").unwrap();
+    assert_eq!(follows["caused_by"], serde_json::json!(["DP0101"]));
+    stage.sql(&format!("SELECT pg_drop_replication_slot('{slot}')")).await;
+    let (_, findings) = verify(stage, &["--timeout", "5s"]).await;
+    println!("dropped: {:?}", codes(&findings, "failed"));
+    assert_eq!(codes(&findings, "failed"), ["DP0101", "DP0303"], "{findings:#?}");
+}
+
+/// Sets one key of a topic's configuration.
+async fn alter(bootstrap: &str, topic: &str, key: &str, value: &str) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
+    let entries = HashMap::from([(key, value)]);
+    let config = AlterConfig { specifier: ResourceSpecifier::Topic(topic), entries };
+    for result in admin.alter_configs([&config], &AdminOptions::new()).await.unwrap() {
+        result.unwrap();
+    }
+}
+
+/// Another producer's transaction that is left open, with a record that says it is ten minutes old.
+struct Foreign(BaseProducer);
+
+impl Foreign {
+    async fn open(bootstrap: &str, topic: &str) -> Self {
+        let (bootstrap, topic) = (bootstrap.to_owned(), topic.to_owned());
+        let open = move || {
+            let mut config = ClientConfig::new();
+            config.set("bootstrap.servers", &bootstrap).set("transactional.id", "somebody-else");
+            let producer: BaseProducer = config.create().unwrap();
+            producer.init_transactions(PATIENCE).unwrap();
+            producer.begin_transaction().unwrap();
+            let old_ms = SystemClock.now_us() / 1000 - 600_000;
+            let record = BaseRecord::<(), str>::to(&topic).payload("x").timestamp(old_ms).partition(0);
+            producer.send(record).map_err(|(error, _)| error).unwrap();
+            producer.flush(PATIENCE).unwrap();
+            producer
+        };
+        Self(tokio::task::spawn_blocking(open).await.unwrap())
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        self.0.abort_transaction(PATIENCE).unwrap();
+    }
 }
