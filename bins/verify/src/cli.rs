@@ -45,6 +45,10 @@ pub(crate) struct Cli {
     /// Compare one key in N only, always the same ones
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) one_of: u32,
+    /// Keep the rows of each table that is proven in this folder, and go on from there the next time: only objects that came
+    /// since are read
+    #[arg(long, value_name = "FOLDER", conflicts_with = "one_of")]
+    pub(crate) keep: Option<PathBuf>,
     /// How to print it
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,

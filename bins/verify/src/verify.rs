@@ -85,12 +85,12 @@ async fn findings(cli: &Cli, plan: &Plan) -> Vec<Finding> {
     };
     let servers = Servers::new(plan, &cli.host, cli.timeout.0, &resolve).without(left_out(cli));
     let data = cli.data || cli.only.contains(&Category::Data);
-    let how = How { patience: cli.catch_up.0, one_of: cli.one_of };
+    let how = How { patience: cli.catch_up.0, one_of: cli.one_of, keep: cli.keep.clone() };
     let begun = Instant::now();
     loop {
         let mut looks = Vec::new();
         for pipeline in &plan.tables {
-            looks.push(examine(&servers, plan, pipeline, data.then_some(how)));
+            looks.push(examine(&servers, plan, pipeline, data.then_some(&how)));
         }
         let at_once = if data { PROOFS_MAX } else { LOOKS_MAX };
         let found: Vec<Vec<Finding>> = stream::iter(looks).buffered(at_once).collect().await;
@@ -106,7 +106,7 @@ async fn findings(cli: &Cli, plan: &Plan) -> Vec<Finding> {
     }
 }
 
-async fn examine(servers: &Servers, plan: &Plan, pipeline: &PipelinePlan, data: Option<How>) -> Vec<Finding> {
+async fn examine(servers: &Servers, plan: &Plan, pipeline: &PipelinePlan, data: Option<&How>) -> Vec<Finding> {
     let seen = look(servers, plan, pipeline).await;
     let mut findings = judge(pipeline, &seen, SystemClock.now_us() / 1000);
     if let Some(how) = data {

@@ -35,7 +35,7 @@ pub(crate) struct Compare {
 
 impl Compare {
     /// Compares all parts, on all processors; what is found comes in the parts' order.
-    pub(crate) fn parts(self, parts: Vec<(Part, Part)>) -> Result<Vec<Report>, ReconcileError> {
+    pub(crate) fn parts(&self, parts: Vec<(Part, Part)>) -> Result<Vec<Report>, ReconcileError> {
         let memory = self.scope.limits.memory_bytes_max;
         let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
         let threads = processors.min(memory / THREAD_BYTES_MIN).max(1);

@@ -1,5 +1,7 @@
 //! The thread that compares, and what is handed to it.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use datapipe_core::object::ObjectMeta;
 use datapipe_core::port::log::LogReader;
@@ -9,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::ReconcileError;
 use crate::feed::{self, Ended};
+use crate::kept::Header;
 use crate::proof::Proof;
 use crate::report::{Problem, Report};
 use crate::rows::{RowBatch, Rows};
@@ -20,9 +23,15 @@ const PIECES_MAX: usize = 4;
 /// What the comparing thread is given.
 pub(crate) enum Piece {
     Problem(Problem),
+    /// Objects follow: where they end by partition, and what the last proof has left.
+    Objects {
+        ends: BTreeMap<i32, i64>,
+        since: Option<Box<Header>>,
+    },
+    /// An object follows; its place is its partition and first offset.
     Begin {
         name: String,
-        partition: i32,
+        place: (i32, i64),
         meta: Option<Box<ObjectMeta>>,
     },
     Bytes(Bytes),
@@ -125,7 +134,8 @@ fn compare(scope: Scope, mut taken: mpsc::Receiver<Piece>) -> Result<Option<Repo
     while let Some(piece) = taken.blocking_recv() {
         match piece {
             Piece::Problem(problem) => proof.problem(problem),
-            Piece::Begin { name, partition, meta } => proof.begin(name, partition, meta.map(|meta| *meta))?,
+            Piece::Objects { ends, since } => proof.objects(ends, since.map(|since| *since))?,
+            Piece::Begin { name, place, meta } => proof.begin(name, place, meta.map(|meta| *meta))?,
             Piece::Bytes(bytes) => proof.bytes(&bytes)?,
             Piece::End => proof.end()?,
             Piece::Partition(name, partition) => proof.partition(name, partition),

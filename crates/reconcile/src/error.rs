@@ -35,6 +35,9 @@ pub enum ReconcileError {
     /// A temporary file failed.
     #[error("writing and reading temporary files (is there room? the images of all events must fit uncompressed)")]
     Spill(#[source] std::io::Error),
+    /// What the last proof has kept cannot be used, or what this one keeps cannot be written.
+    #[error("using the rows that a proof has kept for the next one")]
+    Kept(#[source] std::io::Error),
     /// The table has no key, so that events cannot be told to belong to a row.
     #[error("table {0} has no primary key: its events cannot be folded to rows")]
     NoKey(String),

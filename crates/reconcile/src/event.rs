@@ -45,6 +45,10 @@ pub(crate) enum Op {
     Delete,
     /// Whatever it was, it happened after the table's rows were read.
     Later,
+    /// The row as the last proof had it.
+    Kept,
+    /// A reread that the last proof has met: it counts if that proof left it out for what came before it.
+    RereadAgain,
 }
 
 impl Op {
@@ -57,6 +61,8 @@ impl Op {
             Self::PartialUpdate => b'p',
             Self::Delete => b'd',
             Self::Later => b'l',
+            Self::Kept => b'k',
+            Self::RereadAgain => b'j',
         }
     }
 
@@ -69,6 +75,8 @@ impl Op {
             b'p' => Some(Self::PartialUpdate),
             b'd' => Some(Self::Delete),
             b'l' => Some(Self::Later),
+            b'k' => Some(Self::Kept),
+            b'j' => Some(Self::RereadAgain),
             _ => None,
         }
     }

@@ -1,5 +1,6 @@
 //! Reads objects, the log and rows, and hands them to the comparing thread.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use datapipe_core::object::ObjectMeta;
@@ -11,6 +12,7 @@ use tokio::sync::mpsc;
 use crate::chain::Chain;
 use crate::driver::Piece;
 use crate::error::ReconcileError;
+use crate::kept;
 use crate::report::{Problem, ProblemKind};
 use crate::rows::{RowBatch, Rows};
 use crate::scope::Scope;
@@ -33,12 +35,22 @@ struct Feed<'a> {
     store: &'a dyn ObjectStore,
     scope: &'a Scope,
     pieces: &'a mpsc::Sender<Piece>,
+    /// From where on objects are read, by partition.
+    floors: BTreeMap<i32, i64>,
 }
 
 /// Hands over the table's objects.
 pub(crate) async fn objects(store: &dyn ObjectStore, scope: &Scope, pieces: &mpsc::Sender<Piece>) -> Result<(), Ended> {
-    let feed = Feed { store, scope, pieces };
-    let mut chain = Chain::new(scope.answered.clone());
+    let since = kept::header(scope).map_err(|error| Ended::Because(ReconcileError::Kept(error)))?;
+    let floors = since.iter().flat_map(|since| &since.partitions);
+    let floors: BTreeMap<i32, i64> = floors.map(|(partition, mark)| (*partition, mark.resume)).collect();
+    let mut answered = scope.answered.clone();
+    for (partition, range) in &mut answered {
+        range.start = range.start.max(floors.get(partition).copied().unwrap_or(0));
+    }
+    let feed = Feed { store, scope, pieces, floors };
+    let mut chain = Chain::new(answered);
+    feed.send(Piece::Objects { ends: scope.ends.clone(), since: since.map(Box::new) }).await?;
     for (partition, first, key) in feed.objects().await? {
         feed.object(&mut chain, (partition, first), key).await?;
     }
@@ -110,7 +122,7 @@ impl Feed<'_> {
             let page = listed.map_err(|error| self.failed(error))?;
             for key in page.keys {
                 match self.scope.layout.parse(&key, &self.scope.topic) {
-                    Some((partition, first)) if self.is_later(partition, first) => {}
+                    Some((partition, first)) if self.is_left_out(partition, first) => {}
                     Some((partition, first)) => objects.push((partition, first, key)),
                     None if hidden(&key) => {}
                     None => {
@@ -128,10 +140,11 @@ impl Feed<'_> {
         Ok(objects)
     }
 
-    /// Whether an object holds nothing that the rows could hold. Such objects are made while this one looks, and some of
-    /// them would be missed.
-    fn is_later(&self, partition: i32, first: i64) -> bool {
-        self.scope.ends.get(&partition).is_some_and(|end| first >= *end)
+    /// Whether an object holds nothing that the rows could hold, or nothing that the last proof has not met. The former
+    /// are made while this one looks, and some of them would be missed.
+    fn is_left_out(&self, partition: i32, first: i64) -> bool {
+        let is_later = self.scope.ends.get(&partition).is_some_and(|end| first >= *end);
+        is_later || self.floors.get(&partition).is_some_and(|floor| first < *floor)
     }
 
     async fn object(&self, chain: &mut Chain, name: (i32, i64), key: String) -> Result<(), Ended> {
@@ -147,7 +160,7 @@ impl Feed<'_> {
             }
             None => chain.break_off(name.0),
         }
-        self.send(Piece::Begin { name: key.clone(), partition: name.0, meta: meta.map(Box::new) }).await?;
+        self.send(Piece::Begin { name: key.clone(), place: name, meta: meta.map(Box::new) }).await?;
         let mut offset = 0;
         while offset < head.size {
             let length = READ_BYTES.min(head.size - offset);

@@ -11,7 +11,7 @@ pub(crate) struct State {
     pub(crate) row: Option<Vec<u8>>,
     /// The last event's object.
     pub(crate) object: u32,
-    /// The last event's place in the order of folding.
+    /// The last event's place in the order of folding; 0 for a row of the last proof.
     pub(crate) place: u64,
     /// The last event's LSN.
     pub(crate) lsn: u64,
@@ -46,8 +46,12 @@ impl State {
         rereads: bool,
     ) -> Result<Option<Fault>, serde_json::Error> {
         // What an incremental snapshot has read contains everything that comes before it.
-        if op == Op::Later || (op == Op::Reread && self.later) {
+        let is_reread = matches!(op, Op::Reread | Op::RereadAgain);
+        if op == Op::Later || (is_reread && self.later) {
             self.later = true;
+            return Ok(None);
+        }
+        if op == Op::RereadAgain && self.place == 0 {
             return Ok(None);
         }
         let fault = self.judge(record, op, rereads);
@@ -57,7 +61,7 @@ impl State {
                 Some(old) => row::keep_unavailable(record.row, old)?,
                 None => record.row.to_vec(),
             }),
-            Op::Read | Op::Reread | Op::Create | Op::Update => Some(record.row.to_vec()),
+            Op::Read | Op::Reread | Op::RereadAgain | Op::Kept | Op::Create | Op::Update => Some(record.row.to_vec()),
         };
         self.fresh = (op == Op::Read).then_some(record.lsn);
         if op == Op::Read {
@@ -75,7 +79,7 @@ impl State {
     }
 
     fn judge(&self, record: &Record<'_>, op: Op, rereads: bool) -> Option<Fault> {
-        if op == Op::Reread {
+        if matches!(op, Op::Reread | Op::RereadAgain | Op::Kept) {
             return None;
         }
         let at = lsn_text(record.lsn);

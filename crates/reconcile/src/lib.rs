@@ -64,6 +64,7 @@ mod event;
 mod feed;
 mod fold;
 mod inflate;
+mod kept;
 mod proof;
 mod report;
 mod row;

@@ -1,11 +1,13 @@
 //! Takes objects and rows in pieces, without knowing where they come from, and sorts them by their keys' hashes.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
 
 use datapipe_core::Lsn;
 use datapipe_core::object::ObjectMeta;
 use datapipe_core::output::Format;
+use datapipe_core::port::rows::Moment;
 use datapipe_parquet::ReadError;
 
 use crate::compare::Compare;
@@ -14,6 +16,7 @@ use crate::decode::{Decoder, Stopped};
 use crate::error::ReconcileError;
 use crate::event::{self, Event, Op, What};
 use crate::fold::lsn_text;
+use crate::kept::{self, Draft, Header, Mark};
 use crate::report::{Example, Problem, ProblemKind, Report};
 use crate::row;
 use crate::rows::RowBatch;
@@ -31,11 +34,28 @@ pub(crate) struct Proof {
     rows: Parts,
     place: u64,
     key: Vec<u8>,
+    /// Where objects end, once they are read.
+    ends: Option<BTreeMap<i32, i64>>,
+    /// Where the last proof ended.
+    since: Option<Header>,
+    /// By partition, the first object that the next proof reads again.
+    resume: BTreeMap<i32, i64>,
 }
 
 pub(crate) struct Object {
     pub(crate) name: Box<str>,
     pub(crate) partition: i32,
+    first: i64,
+}
+
+/// Whether the last proof has met an event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Met {
+    Not,
+    /// In this object.
+    There,
+    /// Its rows held the event, and all of those were in earlier objects.
+    Again,
 }
 
 /// The object that is being read.
@@ -69,6 +89,9 @@ impl Proof {
             rows,
             place: 0,
             key: Vec::new(),
+            ends: None,
+            since: None,
+            resume: BTreeMap::new(),
             scope,
         }
     }
@@ -77,16 +100,34 @@ impl Proof {
         self.report.chain.add(self.scope.limits.examples_max, problem);
     }
 
+    /// Objects follow.
+    pub(crate) fn objects(&mut self, ends: BTreeMap<i32, i64>, since: Option<Header>) -> Result<(), ReconcileError> {
+        self.ends = Some(ends);
+        let (Some(since), Some(folder)) = (since, &self.scope.keep) else { return Ok(()) };
+        // Rows of no partition: a TRUNCATE clears them by its LSN.
+        self.objects.push(Object { name: "(the last proof)".into(), partition: i32::MIN, first: 0 });
+        let chosen = |hash| is_chosen(hash, self.scope.one_of);
+        let events = &mut self.events;
+        let op = Op::Kept.letter();
+        let mut take = |record: &Record<'_>| {
+            if chosen(record.hash) { events.push(&Record { op, ..*record }) } else { Ok(()) }
+        };
+        kept::rows(folder, since.rows, &mut take).map_err(ReconcileError::Kept)?;
+        self.report.since = Some(since.moment.fence);
+        self.since = Some(since);
+        Ok(())
+    }
+
     /// An object follows; objects come by partition and first offset.
     pub(crate) fn begin(
         &mut self,
         name: String,
-        partition: i32,
+        place: (i32, i64),
         meta: Option<ObjectMeta>,
     ) -> Result<(), ReconcileError> {
         self.report.objects += 1;
         self.report.unattested += u64::from(meta.is_none());
-        self.objects.push(Object { name: name.into(), partition });
+        self.objects.push(Object { name: name.into(), partition: place.0, first: place.1 });
         let (output, line_bytes_max) = (self.scope.output.clone(), self.scope.limits.line_bytes_max);
         let decoder = Decoder::new(output.compression, line_bytes_max)
             .map_err(|error| ReconcileError::BrokenOff(Box::new(error)))?;
@@ -149,7 +190,7 @@ impl Proof {
 
     /// A partition of the log follows; records come in its order.
     pub(crate) fn partition(&mut self, name: String, partition: i32) {
-        self.objects.push(Object { name: name.into(), partition });
+        self.objects.push(Object { name: name.into(), partition, first: 0 });
     }
 
     /// A record's value in the log.
@@ -193,8 +234,15 @@ impl Proof {
         self.place += 1;
         let object = self.objects.len() - 1;
         let Event { what, lsn, xid } = event::parse(value).map_err(|why| unusable(&why))?;
-        let is_later = self.is_later(what, lsn, xid);
+        let is_later = is_later(self.scope.moment.as_ref(), what, lsn, xid);
+        if is_later {
+            let Object { partition, first, .. } = self.objects[object];
+            self.resume.entry(partition).or_insert(first);
+        }
+        let met = self.met(object, what, lsn, xid);
         let (op, image) = match what {
+            What::Row { op: Op::Reread, image } if met == Met::There => (Op::RereadAgain, image.as_bytes()),
+            What::Row { .. } | What::Truncate if met == Met::There => return Ok(()),
             What::Row { op, image } => (if is_later { Op::Later } else { op }, image.as_bytes()),
             What::Truncate if is_later => {
                 self.report.later += 1;
@@ -205,11 +253,19 @@ impl Proof {
         };
         row::write_key(image, &self.scope.key, &mut self.key).map_err(|why| unusable(&why))?;
         let hash = hash(&self.key);
-        if !self.is_chosen(hash) {
+        if !is_chosen(hash, self.scope.one_of) {
             return Ok(());
         }
         self.report.later += u64::from(is_later);
         self.report.events += u64::from(!is_later);
+        if met == Met::Again && op != Op::Reread {
+            let example = || Example {
+                key: String::from_utf8_lossy(&self.key).into_owned(),
+                object: Some(self.objects[object].name.to_string()),
+                what: format!("its event at {} was in objects that the last proof has read", lsn_text(lsn)),
+            };
+            self.report.doubled.add(self.scope.limits.examples_max, example);
+        }
         let record = Record {
             hash,
             place: self.place,
@@ -222,19 +278,15 @@ impl Proof {
         self.events.push(&record).map_err(|error| Stopped::Taker(ReconcileError::Spill(error)))
     }
 
-    /// The hash's lower half sorts the keys into parts.
-    fn is_chosen(&self, hash: u64) -> bool {
-        self.scope.one_of <= 1 || (hash >> 32).is_multiple_of(self.scope.one_of.into())
-    }
-
-    /// Whether the rows were read before this. A row of an incremental snapshot does not tell; whoever folds it knows.
-    fn is_later(&self, what: What<'_>, lsn: u64, xid: Option<u32>) -> bool {
-        let Some(moment) = &self.scope.moment else { return false };
-        match what {
-            What::Other | What::Row { op: Op::Reread, .. } => false,
-            What::Row { op: Op::Read, .. } => !moment.holds(None, Lsn(lsn)),
-            What::Row { .. } | What::Truncate => !moment.holds(xid, Lsn(lsn)),
+    /// What the last proof knows of an event.
+    fn met(&self, object: usize, what: What<'_>, lsn: u64, xid: Option<u32>) -> Met {
+        let Some(since) = &self.since else { return Met::Not };
+        if is_later(Some(&since.moment), what, lsn, xid) {
+            return Met::Not;
         }
+        let Object { partition, first, .. } = self.objects[object];
+        let was_read = since.partitions.get(&partition).is_some_and(|mark| first < mark.end);
+        if was_read { Met::There } else { Met::Again }
     }
 
     fn truncate(&mut self, object: usize, lsn: u64) -> Result<(), ReconcileError> {
@@ -262,7 +314,7 @@ impl Proof {
             row::write_key(row, &self.scope.key, &mut self.key)
                 .map_err(|why| ReconcileError::Row { table: self.scope.table.clone(), why: why.to_string() })?;
             let hash = hash(&self.key);
-            if !self.is_chosen(hash) {
+            if !is_chosen(hash, self.scope.one_of) {
                 continue;
             }
             self.report.rows += 1;
@@ -275,13 +327,48 @@ impl Proof {
     /// Everything is there: compares.
     pub(crate) fn finish(self) -> Result<Report, ReconcileError> {
         let events = self.events.finish().map_err(ReconcileError::Spill)?;
-        let rows = self.rows.finish().map_err(ReconcileError::Spill)?;
+        let mut rows = self.rows.finish().map_err(ReconcileError::Spill)?;
+        let keep = self.scope.keep.clone().filter(|_| self.scope.moment.is_some() && self.scope.one_of <= 1);
+        let draft = match (keep, self.ends) {
+            (Some(folder), Some(ends)) => {
+                Some((Draft::of(&folder, &mut rows).map_err(ReconcileError::Kept)?, marks(ends, &self.resume)))
+            }
+            _ => None,
+        };
         let compare = Compare { scope: self.scope, objects: self.objects, truncates: self.truncates };
         let mut report = self.report;
         let examples_max = compare.scope.limits.examples_max;
         for found in compare.parts(events.into_iter().zip(rows).collect())? {
             report.add(examples_max, found);
         }
+        if let Some((draft, marks)) = draft {
+            let kept = if report.proven() { draft.keep(&compare.scope, report.rows, marks) } else { draft.drop() };
+            kept.map_err(ReconcileError::Kept)?;
+        }
         Ok(report)
+    }
+}
+
+/// Where the next proof goes on: at the first object that holds something later, or else where objects ended.
+fn marks(ends: BTreeMap<i32, i64>, resume: &BTreeMap<i32, i64>) -> BTreeMap<i32, Mark> {
+    let mark = |(partition, end)| {
+        let resume = resume.get(&partition).copied().unwrap_or(end);
+        (partition, Mark { resume, end })
+    };
+    ends.into_iter().map(mark).collect()
+}
+
+/// The hash's lower half sorts the keys into parts.
+fn is_chosen(hash: u64, one_of: u32) -> bool {
+    one_of <= 1 || (hash >> 32).is_multiple_of(one_of.into())
+}
+
+/// Whether rows were read before this. A row of an incremental snapshot does not tell; whoever folds it knows.
+fn is_later(moment: Option<&Moment>, what: What<'_>, lsn: u64, xid: Option<u32>) -> bool {
+    let Some(moment) = moment else { return false };
+    match what {
+        What::Other | What::Row { op: Op::Reread, .. } => false,
+        What::Row { op: Op::Read, .. } => !moment.holds(None, Lsn(lsn)),
+        What::Row { .. } | What::Truncate => !moment.holds(xid, Lsn(lsn)),
     }
 }

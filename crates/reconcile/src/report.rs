@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use datapipe_core::Lsn;
 use serde::Serialize;
 
 /// The outcome of a comparison.
@@ -11,6 +12,9 @@ pub struct Report {
     pub table: String,
     /// Of how many keys one was compared; all counts of rows and events are of these.
     pub one_of: u32,
+    /// The moment of the earlier proof that this one goes on from; its rows are the beginning, and only objects that came
+    /// since were read.
+    pub since: Option<Lsn>,
     /// Rows in `PostgreSQL`.
     pub rows: u64,
     /// Rows that the objects lead to.
@@ -176,6 +180,9 @@ impl fmt::Display for Report {
             write!(f, " {name} {},", sample.count)?;
         }
         write!(f, " chain problems {}", chain.count)?;
+        if let Some(since) = self.since {
+            write!(f, "\n  beginning with the rows that were proven at {since}")?;
+        }
         if self.one_of > 1 {
             write!(f, "\n  of one key in {}", self.one_of)?;
         }

@@ -34,6 +34,12 @@ pub struct Scope {
     /// Of how many keys one is compared; 1 for all. Which ones is the same in every run. Objects are read whole all the same,
     /// so this saves temporary files, not reading.
     pub one_of: u32,
+    /// A folder in which a proof leaves its rows for the next one, which then reads only the objects that came since. Needs
+    /// [`Scope::moment`]; rows of a sample are not kept.
+    pub keep: Option<PathBuf>,
+    /// Of which server and in which forms the rows are, in words of the caller's: rows that were kept with others are not
+    /// used.
+    pub forms: String,
     /// Rows may be read again by a later snapshot (snapshot modes `always` and `when_needed`, snapshots by signal). Then
     /// an `r` is doubled only if its snapshot is not later than the key's last `r` and last change.
     pub rereads: bool,
@@ -74,8 +80,21 @@ impl Scope {
         let (table, topic, answered) = (table.into(), topic.into(), BTreeMap::new());
         let output = Output::lines(Compression::Gzip);
         let layout = Layout::contract(&table, &output.ending());
-        let (moment, ends, limits) = (None, BTreeMap::new(), Limits::default());
-        Self { table, layout, output, topic, key, answered, moment, ends, one_of: 1, rereads: false, limits }
+        Self {
+            table,
+            layout,
+            output,
+            topic,
+            key,
+            answered,
+            moment: None,
+            ends: BTreeMap::new(),
+            one_of: 1,
+            keep: None,
+            forms: String::new(),
+            rereads: false,
+            limits: Limits::default(),
+        }
     }
 
     /// What the keys of its objects begin with. The contract's folder is the table's alone, so what else lies there is

@@ -45,6 +45,22 @@ pub(crate) fn hash(key: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// Appends a record to a file.
+pub(crate) fn append(file: &mut impl Write, record: &Record<'_>) -> Result<()> {
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(std::io::Error::other);
+    let mut head = [0; HEAD_BYTES];
+    head[0..8].copy_from_slice(&record.hash.to_le_bytes());
+    head[8..16].copy_from_slice(&record.place.to_le_bytes());
+    head[16..24].copy_from_slice(&record.lsn.to_le_bytes());
+    head[24..28].copy_from_slice(&record.object.to_le_bytes());
+    head[28] = record.op;
+    head[29..33].copy_from_slice(&length(record.key)?.to_le_bytes());
+    head[33..37].copy_from_slice(&length(record.row)?.to_le_bytes());
+    file.write_all(&head)?;
+    file.write_all(record.key)?;
+    file.write_all(record.row)
+}
+
 /// Files that are being written.
 pub(crate) struct Parts {
     level: u32,
@@ -71,18 +87,7 @@ impl Parts {
                 empty.insert(BufWriter::with_capacity(BUFFER_BYTES, file))
             }
         };
-        let length = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(std::io::Error::other);
-        let mut head = [0; HEAD_BYTES];
-        head[0..8].copy_from_slice(&record.hash.to_le_bytes());
-        head[8..16].copy_from_slice(&record.place.to_le_bytes());
-        head[16..24].copy_from_slice(&record.lsn.to_le_bytes());
-        head[24..28].copy_from_slice(&record.object.to_le_bytes());
-        head[28] = record.op;
-        head[29..33].copy_from_slice(&length(record.key)?.to_le_bytes());
-        head[33..37].copy_from_slice(&length(record.row)?.to_le_bytes());
-        file.write_all(&head)?;
-        file.write_all(record.key)?;
-        file.write_all(record.row)
+        append(file, record)
     }
 
     /// Ends the writing.
@@ -92,13 +97,14 @@ impl Parts {
     }
 }
 
-/// A finished file being read from its start.
-pub(crate) struct Records<'f> {
-    input: Option<BufReader<&'f mut File>>,
+/// Records being read from the first one on.
+pub(crate) struct Records<R> {
+    input: Option<R>,
     content: Vec<u8>,
 }
 
-impl<'f> Records<'f> {
+impl<'f> Records<BufReader<&'f mut File>> {
+    /// Those of a finished file.
     pub(crate) fn of(part: &'f mut Part) -> Result<Self> {
         let mut input = None;
         if let Some(file) = part {
@@ -106,6 +112,12 @@ impl<'f> Records<'f> {
             input = Some(BufReader::with_capacity(BUFFER_BYTES, file));
         }
         Ok(Self { input, content: Vec::new() })
+    }
+}
+
+impl<R: Read> Records<R> {
+    pub(crate) const fn over(input: R) -> Self {
+        Self { input: Some(input), content: Vec::new() }
     }
 
     /// The next record; none at the end.

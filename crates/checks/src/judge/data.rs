@@ -11,9 +11,12 @@ pub fn judge_data(pipeline: &PipelinePlan, proof: &Proof) -> Vec<Finding> {
     let mut findings = Findings::of(&pipeline.names.table);
     match proof {
         Proof::Compared { report, took, waited } if report.proven() => {
-            let Report { rows, events, objects, later, one_of, .. } = report.as_ref();
+            let Report { rows, events, objects, later, one_of, since, .. } = report.as_ref();
             let place = if *objects == 0 { "the topic".to_owned() } else { format!("{objects} objects") };
             let mut words = format!("{rows} rows are what {events} events in {place} lead to");
+            if let Some(since) = since {
+                let _ = write!(words, " since the proof at {since}");
+            }
             if *one_of > 1 {
                 let _ = write!(words, ", of one key in {one_of}");
             }

@@ -5,6 +5,7 @@
 //! the same transactions count. A table that nobody writes to is waited for no longer than its worker's heartbeat.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use datapipe_core::Lsn;
@@ -44,17 +45,19 @@ pub enum Proof {
 }
 
 /// How rows are compared.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct How {
     /// How long a pipeline may take to bring everything of one moment to its end.
     pub patience: Duration,
     /// Of how many keys one is compared.
     pub one_of: u32,
+    /// Where each table's rows are kept once they are proven, for the next proof to go on from.
+    pub keep: Option<PathBuf>,
 }
 
 impl Proof {
     /// Compares a table's objects with its rows, or its topic if it has no sink. Reads only.
-    pub async fn of(servers: &Servers, pipeline: &PipelinePlan, how: How) -> Self {
+    pub async fn of(servers: &Servers, pipeline: &PipelinePlan, how: &How) -> Self {
         if pipeline.connector(Role::Source).is_none() {
             return Self::Left("the table has no source connector".to_owned());
         }
@@ -66,7 +69,7 @@ impl Proof {
     }
 }
 
-async fn compare(servers: &Servers, pipeline: &PipelinePlan, how: How) -> Result<(Report, Duration), String> {
+async fn compare(servers: &Servers, pipeline: &PipelinePlan, how: &How) -> Result<(Report, Duration), String> {
     let postgres = servers.postgres.as_ref().map_err(Clone::clone)?;
     let kafka = servers.kafka.as_ref().map_err(Clone::clone)?;
     let told = |error: PortError| error.report();
@@ -84,6 +87,10 @@ async fn compare(servers: &Servers, pipeline: &PipelinePlan, how: How) -> Result
     let mut scope = rows.scope(topic);
     scope.moment = Some(moment.clone());
     scope.one_of = how.one_of;
+    if let Some(keep) = how.keep.as_ref().filter(|_| sink.is_some()) {
+        scope.keep = Some(keep.join(topic));
+        scope.forms = format!("{} {} {modes:?}", postgres.address(), spec.qualified());
+    }
     if let Some(Ok(sink)) = sink.map(|sink| SinkConfig::from_map(&sink.config)) {
         (scope.layout, scope.output) = (sink.layout, sink.output);
     }

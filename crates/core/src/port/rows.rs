@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use super::PortError;
 use super::source::Visible;
@@ -10,7 +11,7 @@ use crate::change::{Relation, Tuple};
 use crate::lsn::Lsn;
 
 /// The moment that rows were read at: which of the log's transactions they hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moment {
     /// Whose changes they hold. Transactions become visible in an order that is not quite the log's, so no position in the
     /// log says the same.

@@ -103,7 +103,7 @@ pub struct Chunk {
 
 /// Which transactions a snapshot sees: PostgreSQL's `pg_snapshot` (its chapter "Transaction ID and Snapshot Information
 /// Functions"). Ids carry their epoch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Visible {
     /// Everything below has ended.
     pub xmin: u64,

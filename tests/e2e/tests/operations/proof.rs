@@ -32,11 +32,14 @@ async fn rows_are_proven_while_others_write() {
     let load = Load::start(&stage.servers, 5, true).await.unwrap();
     // Open while the rows are read, and ended when the objects are.
     let open = stage.servers.connect().await.unwrap();
+    let keep = stage.root.path().join("proofs");
+    let keep = ["--keep", keep.to_str().unwrap()];
     let mut later = 0;
     for round in 0..4 {
         let statement = "BEGIN; INSERT INTO users (name) SELECT 'open' FROM generate_series(1, 200)";
         open.batch_execute(statement).await.unwrap();
-        let prove = proofs(&stage, &[]);
+        // The first one is whole, and every further one goes on from the one before.
+        let prove = proofs(&stage, &keep);
         let commit = async {
             tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
             open.batch_execute("COMMIT").await.unwrap();
@@ -44,6 +47,8 @@ async fn rows_are_proven_while_others_write() {
         let ((code, words), ()) = tokio::join!(prove, commit);
         println!("round {round}: {words:#?}");
         assert_eq!((code, words.len()), (0, 4), "{words:#?}");
+        let going_on = words.iter().filter(|words| words.contains("since the proof at")).count();
+        assert_eq!(going_on, if round == 0 { 0 } else { 4 }, "{words:#?}");
         later += words.iter().filter(|words| words.contains("came after them")).count();
     }
     assert!(later > 0, "nobody wrote while rows were compared");
