@@ -5,6 +5,7 @@
 
 pub mod clients;
 pub mod kills;
+pub mod latency;
 pub mod limit;
 pub mod load;
 pub mod oracle;

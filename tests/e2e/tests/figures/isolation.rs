@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use datapipe_boot::SystemClock;
 use datapipe_core::port::clock::Clock as _;
-use datapipe_core::port::log::{LogReader as _, RecordBatch};
+use datapipe_core::port::log::LogReader as _;
+use datapipe_e2e::latency::{self, Sample, at_percent, sorted_ms};
 use datapipe_e2e::servers::Servers;
 use datapipe_e2e::stage::{PG15, Stage, eventually, names};
 use datapipe_e2e::{clients, topic};
 use datapipe_kafka::{ReaderSettings, TopicReader};
-use serde::Deserialize;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
@@ -56,17 +56,10 @@ enum Kind {
     Poison,
 }
 
-/// One change of the other tables: when it was committed, and how much later it was readable.
-#[derive(Clone, Copy)]
-struct Sample {
-    committed_us: i64,
-    latency_us: i64,
-}
-
 /// Traffic on all tables, and what readers of the others see of it.
 struct Bystanders {
     stop: CancellationToken,
-    sessions: JoinSet<usize>,
+    sessions: JoinSet<()>,
     readers: JoinSet<()>,
     samples: Arc<Mutex<Vec<Sample>>>,
     written: Arc<AtomicUsize>,
@@ -77,15 +70,16 @@ impl Bystanders {
         let (stop, samples, written) = (CancellationToken::new(), Arc::default(), Arc::default());
         let (mut sessions, mut readers) = (JoinSet::new(), JoinSet::new());
         for table in OTHERS {
-            sessions.spawn(write(servers.connect().await.unwrap(), table, Arc::clone(&written), stop.clone()));
+            let count: Arc<AtomicUsize> = Arc::clone(&written);
+            let counted = move || _ = count.fetch_add(1, Ordering::Relaxed);
+            sessions.spawn(write(servers.connect().await.unwrap(), table, stop.clone(), counted));
             let kafka = clients::kafka(&servers.stack).unwrap();
             let settings = ReaderSettings::new(names(table).data_topic, "datapipe-e2e");
             let mut reader = TopicReader::new(&kafka, settings).unwrap();
             reader.seek(0, 0).await.unwrap();
             readers.spawn(read(reader, Arc::clone(&samples), stop.clone()));
         }
-        let of_no_interest = Arc::default();
-        sessions.spawn(write(servers.connect().await.unwrap(), "orders", of_no_interest, stop.clone()));
+        sessions.spawn(write(servers.connect().await.unwrap(), "orders", stop.clone(), || ()));
         Self { stop, sessions, readers, samples, written }
     }
 
@@ -98,12 +92,7 @@ impl Bystanders {
             let of_kind = windows.iter().filter(|(of, ..)| *of == kind);
             of_kind.into_iter().any(|(_, from, to)| (*from..*to).contains(&sample.committed_us))
         };
-        let samples = self.samples.lock().unwrap();
-        #[expect(clippy::cast_precision_loss, reason = "microseconds are far below 2^52")]
-        let mut latencies: Vec<f64> =
-            samples.iter().filter(within).map(|sample| sample.latency_us as f64 / 1000.0).collect();
-        latencies.sort_by(f64::total_cmp);
-        latencies
+        sorted_ms(self.samples.lock().unwrap().iter().filter(within).copied())
     }
 
     async fn end(mut self) {
@@ -117,41 +106,14 @@ impl Bystanders {
     }
 }
 
-/// One row per transaction, each when it is due; a late one does not move the later ones.
-async fn write(db: Client, table: &str, written: Arc<AtomicUsize>, stop: CancellationToken) -> usize {
-    let (begun, mut number) = (Instant::now(), 0);
-    while !stop.is_cancelled() {
-        sleep_until(begun + Duration::from_secs(1) * number / RATE).await;
-        db.batch_execute(&format!("INSERT INTO {table} (name) VALUES ('row {number}')")).await.unwrap();
-        number += 1;
-        written.fetch_add(1, Ordering::Relaxed);
-    }
-    number as usize
+/// One row per transaction.
+async fn write(db: Client, table: &str, stop: CancellationToken, written: impl FnMut()) {
+    let statement = format!("INSERT INTO {table} (name) VALUES ('a row')");
+    latency::write(&db, &statement, RATE, &stop, written).await.unwrap();
 }
 
-#[derive(Deserialize)]
-struct Envelope {
-    source: Source,
-}
-
-#[derive(Deserialize)]
-struct Source {
-    ts_us: i64,
-}
-
-async fn read(mut reader: TopicReader, samples: Arc<Mutex<Vec<Sample>>>, stop: CancellationToken) {
-    let mut batch = RecordBatch::default();
-    while !stop.is_cancelled() {
-        batch.clear();
-        reader.poll(Duration::from_millis(200), &mut batch).await.unwrap();
-        let now_us = SystemClock.now_us();
-        let sample = |value: &[u8]| {
-            let Envelope { source: Source { ts_us } } = serde_json::from_slice(value).unwrap();
-            Sample { committed_us: ts_us, latency_us: now_us - ts_us }
-        };
-        let read: Vec<Sample> = batch.iter().filter_map(|record| record.value).map(sample).collect();
-        samples.lock().unwrap().extend(read);
-    }
+async fn read(reader: TopicReader, samples: Arc<Mutex<Vec<Sample>>>, stop: CancellationToken) {
+    latency::read(reader, &stop, |sample| samples.lock().unwrap().push(sample)).await.unwrap();
 }
 
 /// What was done to the fourth table.
@@ -230,7 +192,7 @@ async fn judge(bystanders: &Bystanders, windows: &[(Kind, i64, i64)], turn: usiz
     let mut p99 = Vec::new();
     for kind in [Kind::Quiet, Kind::Crashes, Kind::Poison] {
         let latencies = bystanders.latencies_ms(windows, kind).await;
-        let at = |percent: usize| latencies[(latencies.len() - 1) * percent / 100];
+        let at = |percent| at_percent(&latencies, percent);
         println!(
             "turn {turn}, {kind:?}: commit to readable p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms of {} changes",
             at(50),
