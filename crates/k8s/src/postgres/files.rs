@@ -9,9 +9,15 @@ use crate::options::PostgresOptions;
 /// Debian's packages keep the programs out of the path.
 const PROGRAMS: &str = "PATH=\"$PATH:$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')\"\nexport PATH\n";
 
+/// What all walsenders may hold of open transactions before it goes to disk. Each slot decodes every transaction, and
+/// PostgreSQL's 64 MB for each of them would be the server's whole memory: a large transaction in one table would have the
+/// kernel kill the server, and stop all tables.
+const DECODING_MIB: u32 = 128;
+
 /// The same file serves the init's server: with fewer slots than there are it would not start.
 pub(super) fn configuration(options: &PostgresOptions) -> String {
     let PostgresOptions { slots, .. } = options;
+    let decoding = (DECODING_MIB / slots).max(1);
     let mib = |bytes: u64| bytes >> 20;
     let (slot_wal, keep, most) = (mib(options.slot_wal_bytes), mib(WAL_KEEP_BYTES) >> 10, mib(MAX_WAL_BYTES));
     format!(
@@ -30,6 +36,8 @@ pub(super) fn configuration(options: &PostgresOptions) -> String {
          # the volume, and stop all of them; beyond it that one slot is lost, and its table is read anew.\n\
          max_slot_wal_keep_size = {slot_wal}MB\n\
          wal_sender_timeout = 60s\n\
+         # Each walsender decodes every transaction, and beyond this much of it on disk: all of them fit into the pod's memory.\n\
+         logical_decoding_work_mem = {decoding}MB\n\
          \n\
          shared_buffers = 128MB\n\
          log_destination = 'stderr'\n\
