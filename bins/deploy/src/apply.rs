@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::future::Future;
 use std::io::Write as _;
 
-use datapipe_boot::{Exit, report};
+use datapipe_boot::{Exit, report, signals};
 use datapipe_core::plan::Plan;
 use datapipe_k8s::RenderOptions;
 use datapipe_k8s::apply::{ApplyError, ApplyOptions, Cluster, Scope, What, apply, diff as differences};
@@ -32,13 +32,18 @@ pub(crate) fn run(arguments: &ApplyArguments) -> Exit {
     let tables = arguments.part.tables();
     with_cluster(&arguments.cluster, &tables, async |cluster, plan, options| {
         let names = tables.sql();
-        let scope = Scope { tables: &names, prune: arguments.part.prune, nodes_grow: arguments.nodes_grow };
+        let (prune, no_look) = (arguments.part.prune, arguments.no_look);
+        let scope = Scope { tables: &names, prune, nodes_grow: arguments.nodes_grow, no_look };
         let how = ApplyOptions { wait_max: arguments.timeout.0, say: &line };
         let applied = apply(&cluster, &plan, &options, &scope, &how).await?;
         let (objects, connectors) = (applied.changes.len(), applied.connectors.len());
         let all: Vec<&str> = plan.tables.iter().map(|pipeline| pipeline.names.table.as_str()).collect();
         let run = if names.is_empty() { all.join(", ") } else { names.join(", ") };
-        line(&format!("{run} run: {objects} objects and {connectors} connectors changed"));
+        let made = match applied.made.len() {
+            0 => String::new(),
+            made => format!(", {made} topics and publications made"),
+        };
+        line(&format!("{run} run: {objects} objects and {connectors} connectors changed{made}"));
         Ok(Exit::Healthy)
     })
 }
@@ -68,8 +73,22 @@ pub(crate) fn with_cluster<F: Future<Output = Result<Exit, ApplyError>>>(
         return refuse(&problems);
     }
     let ended = runtime.block_on(async {
+        let stop = match signals::shutdown() {
+            Ok(stop) => stop,
+            Err(error) => {
+                report::print(&report::error(&error));
+                return Ok(Exit::Internal);
+            }
+        };
         let cluster = Cluster::connect(arguments.context.as_deref()).await?;
-        body(cluster, plan, options).await
+        tokio::select! {
+            ended = body(cluster.clone(), plan, options) => ended,
+            () = stop.cancelled() => {
+                // Nobody reads any more what they find.
+                cluster.remove_tools().await?;
+                Ok(Exit::Interrupted)
+            }
+        }
     });
     ended.unwrap_or_else(|error| tell(&error))
 }
@@ -79,6 +98,12 @@ fn tell(error: &ApplyError) -> Exit {
         ApplyError::Refused(problems) => {
             report::print(&report::problems("the cluster is not ready for this; nothing was changed", problems));
             Exit::Unavailable
+        }
+        ApplyError::Unprepared(problems) => {
+            let headline =
+                "what the workers need could not be made; what was sent stays, and another apply goes on from there";
+            report::print(&report::problems(headline, problems));
+            Exit::Failed
         }
         ApplyError::Cluster(cluster) if cluster.unreachable => {
             report::print(&report::error(error));

@@ -100,6 +100,9 @@ pub(crate) struct ApplyArguments {
     /// Nodes are added on demand: do not look for room on those there are
     #[arg(long)]
     pub(crate) nodes_grow: bool,
+    /// Make no pod that looks at servers and plugins from inside and makes topics
+    #[arg(long)]
+    pub(crate) no_look: bool,
     /// How long each object and each connector may take to become ready, as 90s or 10m
     #[arg(long, value_name = "TIME", default_value = "5m")]
     pub(crate) timeout: Span,
@@ -189,7 +192,8 @@ pub(crate) enum Format {
 
 const EXIT_CODES: &str = "Exit codes: 0 done, or no differences; 1 a step failed, or a file would have been overwritten; \
                           2 there are differences, or delete was not told --yes; 64 wrong command line; 69 no cluster \
-                          answers, or it lacks something, and nothing was changed; 78 wrong settings, nothing was written or changed.";
+                          answers, or it lacks something, and nothing was changed; 78 wrong settings, nothing was written or changed; \
+                          130 broken off by a signal.";
 
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {

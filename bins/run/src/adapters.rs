@@ -250,7 +250,7 @@ impl Adapters for Real {
     async fn examine_source(&self, config: &SourceConfig) -> Vec<ConfigProblem> {
         let keyless = config.keyless_snapshot;
         let looked = match source_spec(config, &self.allowed) {
-            Ok(spec) => examine(&Expected { spec, key: Vec::new(), keyless }).await,
+            Ok(spec) => examine(&Expected { spec, key: Vec::new(), keyless, debezium: false }).await,
             Err(error) => return vec![of_port("database.password", &error)],
         };
         match looked {

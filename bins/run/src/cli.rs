@@ -21,6 +21,12 @@ pub(crate) enum Command {
     Plan(PlanArguments),
     /// Run the pipelines until stopped: make what is missing, snapshot, stream
     Start(StartArguments),
+    /// Look at PostgreSQL, Kafka and S3 as the plan needs them, whatever serves the tables; makes nothing
+    Preflight(PreflightArguments),
+    /// Make the topics and publications that are missing, and say how topics that exist differ
+    Prepare(ServerArguments),
+    /// Wait until a stream reads each table's replication slot
+    Slots(ServerArguments),
     /// Compare the native capture with the worker that runs a table, record by record; writes nothing
     Shadow(ShadowArguments),
     /// See it work in two minutes: local servers, traffic, a kill in the middle, a proof at the end
@@ -82,6 +88,9 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 pub(crate) struct StartArguments {
     #[command(flatten)]
     pub(crate) selection: Selection,
+    /// How long to wait for a server that is away before anything is started, as 30s
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    pub(crate) wait: Span,
     /// How log lines are written
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
@@ -94,6 +103,40 @@ pub(crate) enum LogFormat {
     Text,
     /// One JSON object a line
     Json,
+}
+
+/// `datapipe-run prepare` and `datapipe-run slots`
+#[derive(Debug, Args)]
+pub(crate) struct ServerArguments {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// How long to wait: for a server that is away, and for slots, as 30s or 5m
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    pub(crate) wait: Span,
+    /// How to print the report
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+}
+
+/// `datapipe-run preflight`
+#[derive(Debug, Args)]
+pub(crate) struct PreflightArguments {
+    #[command(flatten)]
+    pub(crate) asked: ServerArguments,
+    /// Only this server; may be repeated [default: all]
+    #[arg(long = "server", value_name = "SERVER", value_enum)]
+    pub(crate) servers: Vec<Server>,
+}
+
+/// A server that pipelines need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Server {
+    /// The database
+    Postgres,
+    /// The brokers
+    Kafka,
+    /// The object store
+    S3,
 }
 
 /// `datapipe-run shadow`

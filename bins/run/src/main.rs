@@ -8,6 +8,7 @@ mod plan;
 mod ports;
 mod preflight;
 mod serve;
+mod servers;
 mod shadow;
 mod start;
 
@@ -32,6 +33,9 @@ fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Start(arguments) => serve::start(&arguments),
+        Command::Preflight(arguments) => serve::preflight(&arguments),
+        Command::Prepare(arguments) => serve::prepare(&arguments),
+        Command::Slots(arguments) => serve::slots(&arguments),
         Command::Shadow(arguments) => serve::shadow(&arguments),
         Command::Demo(arguments) => serve::demo(&arguments),
     };

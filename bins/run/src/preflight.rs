@@ -1,63 +1,94 @@
 //! The look before a start: all problems at once, and nothing changed but the probe object in the bucket.
 
+use std::time::Duration;
+
 use datapipe_core::allow_list::AllowList;
 use datapipe_core::connector::SinkConfig;
-use datapipe_core::plan::{PipelinePlan, Plan, Problem, Problems};
-use datapipe_core::port::PortError;
+use datapipe_core::plan::{ConnectorPlan, PipelinePlan, Plan, Problem, Problems};
 use datapipe_core::port::store::ObjectStore as _;
+use datapipe_core::port::{ErrorKind, PortError};
+use datapipe_core::settings::Role;
 use datapipe_kafka::KafkaConfig;
 use datapipe_postgres::preflight::Expected;
+use tokio::time::{Instant, sleep};
 
 use crate::adapters::{Keys, source_spec, store};
 use crate::hybrid;
 use crate::ports::{self, Holder};
 use crate::start::{listen, sink_of, source_of};
 
+/// Between two attempts to reach a server.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Where the store's conditional writes are tried out, outside of every table's folder.
 pub(crate) const PROBE_PREFIX: &str = "_datapipe/";
 
-/// Looks at every system, side by side: one that is away is waited for.
-pub(crate) async fn look(plan: &Plan, kafka: &KafkaConfig) -> Result<(), Problems> {
+/// Looks at every system, side by side: one that is away is waited for, for as long as `wait` says.
+pub(crate) async fn look(plan: &Plan, kafka: &KafkaConfig, wait: Duration) -> Result<(), Problems> {
     let mut problems = Vec::new();
-    let mut expected = Vec::new();
     for pipeline in &plan.tables {
         problems.extend(hybrid::not_run_here(pipeline));
-        for connector in &pipeline.connectors {
-            if let Some(why) = datapipe_worker::refusal(&connector.config) {
-                let object = format!("connector {}", connector.name);
-                problems.push(Problem::new(object, why, "change the setting that it comes from"));
-            }
-        }
-        if let Some(config) = source_of(pipeline) {
-            match source_spec(&config, &plan.run.config_providers) {
-                Ok(spec) => {
-                    let (key, keyless) = (pipeline.key.clone(), config.keyless_snapshot);
-                    expected.push(Expected { spec, key, keyless });
-                }
-                Err(error) => problems.push(problem("postgres.password", &error)),
-            }
-        }
+        problems.extend(pipeline.connectors.iter().filter_map(refused));
     }
+    let expected = expected(plan, &mut problems);
     let (cluster, holders, stores, database) = tokio::join!(
-        datapipe_kafka::identity::cluster_id(kafka),
+        patiently(wait, async || datapipe_kafka::identity::cluster_id(kafka).await),
         look_at_ports(plan),
-        look_at_stores(plan),
-        datapipe_postgres::preflight::preflight(&expected)
+        look_at_stores(plan, wait),
+        patiently(wait, async || datapipe_postgres::preflight::preflight(&expected).await)
     );
     let cluster = cluster.map_err(|error| problems.push(problem("kafka.bootstrap", &error))).ok();
     let held = holders.into_iter().filter_map(|(pipeline, holder)| held(plan, pipeline, holder, cluster.as_deref()));
     problems.extend(held.chain(stores));
     match database {
-        Ok(found) => problems.extend(found),
+        Ok(found) => problems.extend(found.problems),
         Err(error) => problems.push(problem("postgres", &error)),
     }
+    let unique = unique(problems);
+    if unique.is_empty() { Ok(()) } else { Err(Problems(unique)) }
+}
+
+/// A connector that the native worker would not run.
+pub(crate) fn refused(connector: &ConnectorPlan) -> Option<Problem> {
+    let why = datapipe_worker::refusal(&connector.config)?;
+    Some(Problem::new(format!("connector {}", connector.name), why, "change the setting that it comes from"))
+}
+
+/// What the sources' database must have.
+pub(crate) fn expected(plan: &Plan, problems: &mut Vec<Problem>) -> Vec<Expected> {
+    let mut expected = Vec::new();
+    for (pipeline, config) in plan.tables.iter().filter_map(|pipeline| Some((pipeline, source_of(pipeline)?))) {
+        match source_spec(&config, &plan.run.config_providers) {
+            Ok(spec) => {
+                let (key, keyless) = (pipeline.key.clone(), config.keyless_snapshot);
+                let debezium = pipeline.worker.kind.runs_in_jvm(Role::Source);
+                expected.push(Expected { spec, key, keyless, debezium });
+            }
+            Err(error) => problems.push(problem("postgres.password", &error)),
+        }
+    }
+    expected
+}
+
+/// Asks again while a server is away. A network policy takes a moment until it holds for a new pod.
+pub(crate) async fn patiently<T>(wait: Duration, ask: impl AsyncFn() -> Result<T, PortError>) -> Result<T, PortError> {
+    let begun = Instant::now();
+    loop {
+        match ask().await {
+            Err(error) if error.kind() != ErrorKind::Refused && begun.elapsed() < wait => sleep(PAUSE).await,
+            answer => return answer,
+        }
+    }
+}
+
+/// Several tables say the same of what they share.
+pub(crate) fn unique(problems: Vec<Problem>) -> Vec<Problem> {
     let mut unique: Vec<Problem> = Vec::new();
     for problem in problems {
         if !unique.contains(&problem) {
             unique.push(problem);
         }
     }
-    if unique.is_empty() { Ok(()) } else { Err(Problems(unique)) }
+    unique
 }
 
 async fn look_at_ports(plan: &Plan) -> Vec<(&PipelinePlan, Holder)> {
@@ -87,36 +118,43 @@ fn held(plan: &Plan, pipeline: &PipelinePlan, holder: Holder, cluster: Option<&s
     Some(Problem::new(setting, format!("{address} is taken by {by}"), fix))
 }
 
-/// Each bucket once.
-async fn look_at_stores(plan: &Plan) -> Vec<Problem> {
+/// Each bucket once for each kind of sink: a JVM's needs no conditional writes.
+pub(crate) async fn look_at_stores(plan: &Plan, wait: Duration) -> Vec<Problem> {
     let (mut seen, mut problems) = (Vec::new(), Vec::new());
-    for config in plan.tables.iter().filter_map(sink_of) {
-        let place = (config.endpoint.clone(), config.bucket.clone());
+    for pipeline in &plan.tables {
+        let Some(config) = sink_of(pipeline) else { continue };
+        let jvm = pipeline.worker.kind.runs_in_jvm(Role::Sink);
+        let place = (config.endpoint.clone(), config.bucket.clone(), jvm);
         if !seen.contains(&place) {
-            look_at_store(&config, &plan.run.config_providers, &mut problems).await;
+            look_at_store(&config, jvm, wait, &plan.run.config_providers, &mut problems).await;
             seen.push(place);
         }
     }
     problems
 }
 
-async fn look_at_store(config: &SinkConfig, allowed: &AllowList, problems: &mut Vec<Problem>) {
-    let keys = Keys::of(config, allowed);
+async fn look_at_store(
+    config: &SinkConfig,
+    jvm: bool,
+    wait: Duration,
+    allowed: &AllowList,
+    problems: &mut Vec<Problem>,
+) {
     let before = problems.len();
-    problems.extend(keys.errors().map(|error| problem("s3", error)));
+    problems.extend(Keys::of(config, allowed).errors().map(|error| problem("s3", error)));
     if problems.len() > before {
         return;
     }
-    let probed = match store(config, keys) {
-        Ok(store) => store.probe(PROBE_PREFIX).await,
-        Err(error) => Err(error),
+    let look = async || {
+        let store = store(config, Keys::of(config, allowed))?;
+        if jvm { store.list(PROBE_PREFIX, true, None).await.map(drop) } else { store.probe(PROBE_PREFIX).await }
     };
-    if let Err(error) = probed {
+    if let Err(error) = patiently(wait, look).await {
         problems.push(problem("s3.bucket", &error));
     }
 }
 
-fn problem(object: &str, error: &PortError) -> Problem {
+pub(crate) fn problem(object: &str, error: &PortError) -> Problem {
     let report = error.report();
     let fix = error.next_step().unwrap_or("see the message");
     let what = report.strip_suffix(&format!("; {fix}")).unwrap_or(&report).to_owned();

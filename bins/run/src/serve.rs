@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use datapipe_boot::telemetry::Format;
 use datapipe_boot::{Exit, report, signals, telemetry};
+use datapipe_core::plan::{Plan, ServerReport};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{DemoArguments, LogFormat, ShadowArguments, StartArguments};
+use crate::cli::{DemoArguments, LogFormat, PreflightArguments, ServerArguments, ShadowArguments, StartArguments};
 use crate::demo::{self, DemoError, DemoOptions};
-use crate::shadow;
 use crate::start::{self, StartError};
+use crate::{servers, shadow};
 
 pub(crate) fn start(arguments: &StartArguments) -> Exit {
     let format = match arguments.log_format {
@@ -29,7 +30,7 @@ pub(crate) fn start(arguments: &StartArguments) -> Exit {
                 return Exit::Usage;
             }
         };
-        match start::run(&plan, &levels, &stop).await {
+        match start::run(&plan, arguments.wait.0, &levels, &stop).await {
             Ok(()) => Exit::Healthy,
             Err(StartError::Preflight(problems)) => {
                 report::print(&report::problems("the pipelines cannot start; nothing was changed", &problems));
@@ -66,6 +67,37 @@ pub(crate) fn shadow(arguments: &ShadowArguments) -> Exit {
                 report::print(&report::error(&error));
                 Exit::Failed
             }
+        }
+    })
+}
+
+pub(crate) fn preflight(arguments: &PreflightArguments) -> Exit {
+    let PreflightArguments { asked, servers: names } = arguments;
+    let headline = "the servers are not ready for these pipelines; nothing was changed";
+    of_servers(asked, headline, async |plan| servers::look(&plan, names, asked.wait.0).await)
+}
+
+pub(crate) fn prepare(arguments: &ServerArguments) -> Exit {
+    let headline = "not everything could be made";
+    of_servers(arguments, headline, async |plan| servers::prepare(&plan, arguments.wait.0).await)
+}
+
+pub(crate) fn slots(arguments: &ServerArguments) -> Exit {
+    let headline = "the slots could not be looked at";
+    of_servers(arguments, headline, async |plan| servers::slots(&plan, arguments.wait.0).await)
+}
+
+/// Asks servers until it is done, or told to stop.
+fn of_servers(arguments: &ServerArguments, headline: &str, ask: impl AsyncFnOnce(Plan) -> ServerReport) -> Exit {
+    with_runtime(async |stop| {
+        let plan = match crate::planned(&arguments.selection) {
+            Ok(plan) => plan,
+            Err(problems) => return crate::refuse(&problems),
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Exit::Interrupted,
+            report = ask(plan) => servers::tell(&report, arguments, headline),
         }
     })
 }

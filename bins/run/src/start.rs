@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datapipe_boot::telemetry::Levels;
 use datapipe_boot::{Scratch, SystemClock, secrets};
@@ -41,7 +42,12 @@ impl From<PortError> for StartError {
 }
 
 /// Runs all pipelines of the plan until told to stop.
-pub(crate) async fn run(plan: &Plan, levels: &Arc<Levels>, stop: &CancellationToken) -> Result<(), StartError> {
+pub(crate) async fn run(
+    plan: &Plan,
+    wait: Duration,
+    levels: &Arc<Levels>,
+    stop: &CancellationToken,
+) -> Result<(), StartError> {
     // Each step of the preparation may be broken off: the next start looks at what is there and does the rest.
     let (kafka, scratch) = tokio::select! {
         biased;
@@ -49,7 +55,7 @@ pub(crate) async fn run(plan: &Plan, levels: &Arc<Levels>, stop: &CancellationTo
             tracing::info!("stopped before the pipelines were started");
             return Ok(());
         }
-        prepared = prepare(plan) => prepared?,
+        prepared = prepare(plan, wait) => prepared?,
     };
     let mut workers = JoinSet::new();
     for pipeline in &plan.tables {
@@ -66,9 +72,9 @@ pub(crate) async fn run(plan: &Plan, levels: &Arc<Levels>, stop: &CancellationTo
 }
 
 /// Looks at everything, then makes what is missing.
-async fn prepare(plan: &Plan) -> Result<(KafkaConfig, Scratch), StartError> {
+async fn prepare(plan: &Plan, wait: Duration) -> Result<(KafkaConfig, Scratch), StartError> {
     let kafka = kafka_config(plan)?;
-    preflight::look(plan, &kafka).await.map_err(StartError::Preflight)?;
+    preflight::look(plan, &kafka, wait).await.map_err(StartError::Preflight)?;
     let scratch = make_folder(&plan.run.data_dir)?;
     ensure(plan, &kafka).await?;
     put_all_connectors(plan, &kafka).await?;

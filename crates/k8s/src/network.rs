@@ -21,7 +21,7 @@ use crate::tree::Tree;
 use crate::{NAMESPACE, POSTGRES};
 
 /// Pods that may ask workers and servers: a checking job, for example.
-const TOOL: &str = "tool";
+pub(crate) const TOOL: &str = "tool";
 
 pub(crate) fn render(plan: &Plan, options: &RenderOptions, tree: &mut Tree) {
     let mut objects = Objects::default();
@@ -43,7 +43,7 @@ pub(crate) fn render(plan: &Plan, options: &RenderOptions, tree: &mut Tree) {
         objects.add(&policy(name, app(name), server_labels(name, "server"), Some(vec![rule]), None));
     }
     let to_workers = plan.tables.iter().map(|pipeline| egress(vec![peer(app(&pipeline.names.worker))], pipeline.port));
-    let edges = to_workers.chain(to_servers(plan, options, true, true)).collect();
+    let edges = to_workers.chain(to_servers(plan, options, true, true)).chain(to_plugins(options)).collect();
     let tools = LabelSelector { match_labels: Some(labels([("component", TOOL)])), ..LabelSelector::default() };
     objects.add(&policy(TOOL, tools, common(), None, Some(edges)));
     objects.put("03-network-policies-multi-instance", options.format, tree);
@@ -94,15 +94,20 @@ fn worker(plan: &Plan, pipeline: &PipelinePlan, options: &RenderOptions) -> Netw
     let rule = NetworkPolicyIngressRule { from: Some(from), ports: Some(vec![tcp(pipeline.port)]) };
     let runs = |role| pipeline.connector(role).is_some();
     let mut edges = to_servers(plan, options, runs(Role::Source), runs(Role::Sink));
-    for plugin in &options.plugins {
-        let default = if plugin.url.starts_with("https://") { 443 } else { 80 };
-        let place = plugin.url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
-        let (host, port) = host_and_port(place, default);
-        edges.push(egress(peers(host), port));
-    }
+    edges.extend(to_plugins(options));
     edges.dedup();
     let name = &pipeline.names.worker;
     policy(name, app(name), worker_labels(pipeline), Some(vec![rule]), Some(edges))
+}
+
+/// Where plugins are fetched.
+fn to_plugins(options: &RenderOptions) -> impl Iterator<Item = NetworkPolicyEgressRule> {
+    options.plugins.iter().map(|plugin| {
+        let default = if plugin.url.starts_with("https://") { 443 } else { 80 };
+        let place = plugin.url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+        let (host, port) = host_and_port(place, default);
+        egress(peers(host), port)
+    })
 }
 
 /// The broker, the database for sources, the store for sinks.

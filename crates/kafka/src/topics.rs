@@ -103,18 +103,37 @@ pub async fn create_missing(config: &KafkaConfig, spec: &TopicSpec) -> Result<bo
     }
 }
 
-/// Creates the topics that are missing, and compares those that exist.
+/// Creates the topics that are missing, and compares those that exist; see [`create_and_compare`].
 ///
 /// A topic whose `cleanup.policy` would lose records that datapipe needs, or one with too many partitions for its
 /// use as a single log (wanted 1), is refused; every other difference is reported and left alone. So is a topic whose
 /// configurations this user may not see.
 pub async fn ensure(config: &KafkaConfig, specs: &[TopicSpec]) -> Result<TopicReport, PortError> {
+    let report = create_and_compare(config, specs, false).await?;
+    let refusal = report.dangerous(specs).next().map(TopicDifference::error);
+    refusal.map_or(Ok(report), Err)
+}
+
+/// Creates the topics that are missing, and tells how those that exist differ, whatever that means. A `rehearsal` creates
+/// none: the brokers only say whether they would.
+///
+/// # Errors
+/// If a topic is missing and cannot be created, or the brokers cannot be asked.
+pub async fn create_and_compare(
+    config: &KafkaConfig,
+    specs: &[TopicSpec],
+    rehearsal: bool,
+) -> Result<TopicReport, PortError> {
     let attempt = || format!("ensuring {} topics", specs.len());
     let admin = admin(config).map_err(|error| port_error(attempt(), &error))?;
     let mut report = TopicReport::default();
     let options = options();
     let topics: Vec<NewTopic<'_>> = specs.iter().map(new_topic).collect();
-    let results = admin.create_topics(&topics, &options).await.map_err(|error| port_error(attempt(), &error))?;
+    let creation = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).validate_only(rehearsal);
+    let results = admin
+        .create_topics(&topics, &creation.operation_timeout(Some(REQUEST_TIMEOUT)))
+        .await
+        .map_err(|error| port_error(attempt(), &error))?;
     for (spec, result) in specs.iter().zip(results) {
         match result {
             Ok(_) => report.created.push(spec.name.clone()),
@@ -122,7 +141,9 @@ pub async fn ensure(config: &KafkaConfig, specs: &[TopicSpec]) -> Result<TopicRe
             Err((_, code)) => return Err(uncreated(spec, code)),
         }
     }
-    wait_until_known(config, &report.created).await?;
+    if !rehearsal {
+        wait_until_known(config, &report.created).await?;
+    }
     let existing: Vec<&TopicSpec> = specs.iter().filter(|spec| report.existing.contains(&spec.name)).collect();
     if !existing.is_empty() {
         let partitions = partition_counts(config, &existing).await?;
@@ -130,7 +151,6 @@ pub async fn ensure(config: &KafkaConfig, specs: &[TopicSpec]) -> Result<TopicRe
         for ((spec, partitions), found) in existing.iter().zip(partitions).zip(&configs) {
             compare(spec, partitions, found.as_ref(), &mut report.differing);
         }
-        refuse_dangerous(specs, &report.differing)?;
     }
     Ok(report)
 }
@@ -282,17 +302,22 @@ fn compare(spec: &TopicSpec, partitions: i32, found: Option<&ConfigResource>, di
     }
 }
 
-fn refuse_dangerous(specs: &[TopicSpec], differing: &[TopicDifference]) -> Result<(), PortError> {
-    let dangerous = differing.iter().find(|difference| {
-        let single = specs.iter().any(|spec| spec.name == difference.topic && spec.partitions == 1);
-        difference.what == "cleanup.policy" || (difference.what == "partitions" && single)
-    });
-    match dangerous {
-        None => Ok(()),
-        Some(TopicDifference { topic, what, wanted, found, hint }) => {
-            let cause = format!("its {what} is {found}, where {wanted} is needed to lose nothing");
-            Err(plain(ErrorKind::Refused, format!("using the existing topic {topic}"), cause).hint(hint.clone()))
-        }
+impl TopicReport {
+    /// The differences by which datapipe would lose records.
+    pub fn dangerous<'a>(&'a self, specs: &'a [TopicSpec]) -> impl Iterator<Item = &'a TopicDifference> {
+        self.differing.iter().filter(|difference| {
+            let single = specs.iter().any(|spec| spec.name == difference.topic && spec.partitions == 1);
+            difference.what == "cleanup.policy" || (difference.what == "partitions" && single)
+        })
+    }
+}
+
+impl TopicDifference {
+    /// The difference as a refusal to use the topic.
+    pub fn error(&self) -> PortError {
+        let Self { topic, what, wanted, found, hint } = self;
+        let cause = format!("its {what} is {found}, where {wanted} is needed to lose nothing");
+        plain(ErrorKind::Refused, format!("using the existing topic {topic}"), cause).hint(hint.clone())
     }
 }
 
@@ -314,11 +339,13 @@ mod tests {
     #[test]
     fn what_loses_records_is_refused_and_the_rest_reported() {
         let specs = [TopicSpec::compacted("configs", 1, 1), TopicSpec::compacted("offsets", 25, 1)];
+        let report = |difference| TopicReport { differing: vec![difference], ..TopicReport::default() };
         for harmless in [difference("offsets", "partitions"), difference("configs", "retention.ms")] {
-            refuse_dangerous(&specs, &[harmless]).unwrap();
+            assert_eq!(report(harmless).dangerous(&specs).count(), 0);
         }
         for dangerous in [difference("configs", "partitions"), difference("offsets", "cleanup.policy")] {
-            let error = refuse_dangerous(&specs, &[dangerous]).unwrap_err();
+            let report = report(dangerous);
+            let error = report.dangerous(&specs).next().unwrap().error();
             assert_eq!((error.kind(), error.next_step()), (ErrorKind::Refused, Some("do y")));
         }
     }

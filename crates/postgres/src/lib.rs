@@ -32,6 +32,6 @@ mod wire;
 pub use config::{PgConfig, SourceSpec};
 pub use error::{Error, ServerError};
 pub use session::Session;
-pub use slot::{ObservedSlot, drop_unused as drop_slot};
+pub use slot::{ObservedSlot, drop_unused as drop_slot, uses as slot_uses};
 pub use source::PgSource;
 pub use table_rows::TableRows;

@@ -1,8 +1,10 @@
 //! Replication slots: looking, making, dropping.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use datapipe_core::Lsn;
+use datapipe_core::plan::SlotUse;
 use datapipe_core::port::PortError;
 use datapipe_core::port::source::SlotState;
 
@@ -29,6 +31,8 @@ pub struct ObservedSlot {
     pub database: Option<String>,
     /// It vanishes with the session that made it.
     pub temporary: bool,
+    /// A stream reads it.
+    pub active: bool,
     /// `wal_status`: `reserved`, `extended`, `unreserved` or `lost`.
     pub wal_status: Option<String>,
     /// `confirmed_flush_lsn`.
@@ -41,7 +45,7 @@ impl ObservedSlot {
     /// Looks at a slot; none if there is none of that name.
     pub(crate) async fn read(sql: &Sql, slot: &str) -> Result<Option<Self>, Error> {
         let query = format!(
-            "SELECT slot_type, plugin::text, database::text, temporary, wal_status, confirmed_flush_lsn::text, \
+            "SELECT slot_type, plugin::text, database::text, temporary, active, wal_status, confirmed_flush_lsn::text, \
                     pg_catalog.pg_wal_lsn_diff({CURRENT}, restart_lsn)::bigint \
              FROM pg_catalog.pg_replication_slots WHERE slot_name = $1"
         );
@@ -52,9 +56,10 @@ impl ObservedSlot {
             plugin: row.get(1),
             database: row.get(2),
             temporary: row.get(3),
-            wal_status: row.get(4),
-            confirmed: row.get::<_, Option<&str>>(5).and_then(|text| text.parse().ok()),
-            retained_bytes: row.get::<_, Option<i64>>(6).and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
+            active: row.get(4),
+            wal_status: row.get(5),
+            confirmed: row.get::<_, Option<&str>>(6).and_then(|text| text.parse().ok()),
+            retained_bytes: row.get::<_, Option<i64>>(7).and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
         }))
     }
 
@@ -77,6 +82,10 @@ impl ObservedSlot {
             return Some(("it is temporary, and vanishes with the session that made it".to_owned(), drop));
         }
         None
+    }
+
+    pub(crate) fn usage(&self) -> SlotUse {
+        if self.active { SlotUse::Active } else { SlotUse::Idle }
     }
 
     pub(crate) fn lost(&self) -> bool {
@@ -145,6 +154,24 @@ pub async fn drop_unused(spec: &SourceSpec) -> Result<(), PortError> {
     dropped.await.map(drop).map_err(|error: Error| error.during(format!("dropping slot {}", spec.slot)))
 }
 
+/// Who reads each of these sources' slots; all of them are of one database.
+///
+/// # Errors
+/// If the server cannot be asked.
+pub async fn uses(specs: &[SourceSpec]) -> Result<BTreeMap<String, SlotUse>, PortError> {
+    let Some(first) = specs.first() else { return Ok(BTreeMap::new()) };
+    let look = async {
+        let sql = Sql::connect(first).await?;
+        let mut uses = BTreeMap::new();
+        for spec in specs {
+            let found = ObservedSlot::read(&sql, &spec.slot).await?;
+            uses.insert(spec.slot.clone(), found.map_or(SlotUse::Missing, |slot| slot.usage()));
+        }
+        Ok(uses)
+    };
+    look.await.map_err(|error: Error| error.during(format!("looking at the slots on {}", first.config.address())))
+}
+
 /// Who holds the slot, in words.
 pub(crate) async fn holder(sql: &Sql, slot: &str) -> Result<Option<String>, Error> {
     let query = "
@@ -179,6 +206,7 @@ mod tests {
             plugin: Some("pgoutput".to_owned()),
             database: Some("shop".to_owned()),
             temporary: false,
+            active: false,
             wal_status: Some("reserved".to_owned()),
             confirmed: Some(Lsn(1)),
             retained_bytes: 0,

@@ -4,12 +4,13 @@
 mod support;
 
 use datapipe_core::Secret;
+use datapipe_core::plan::SlotUse;
 use datapipe_core::port::ErrorKind;
 use datapipe_core::port::source::ChangeSource;
-use datapipe_postgres::PgSource;
 use datapipe_postgres::preflight::{Expected, preflight};
 use datapipe_postgres::publication::ensure_publication;
 use datapipe_postgres::wal::WalMonitor;
+use datapipe_postgres::{PgSource, slot_uses};
 use support::Server;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,10 +30,10 @@ async fn all_problems_come_at_once_and_what_can_be_made_is_none() {
             spec.config.user = role.to_owned();
             spec.config.password = Some(Secret::new("pw"));
         }
-        Expected { spec, key: vec!["id".to_owned()], keyless: false }
+        Expected { spec, key: vec!["id".to_owned()], keyless: false, debezium: false }
     };
     let tables: Vec<Expected> = ["a", "b", "c"].iter().map(|table| expected(table, Some("cdc"))).collect();
-    let problems = preflight(&tables).await.unwrap();
+    let problems = preflight(&tables).await.unwrap().problems;
     let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let text = text.join("\n");
     for part in [
@@ -61,8 +62,9 @@ async fn a_publication_is_made_once_and_where_the_role_may() {
         .batch_execute("CREATE TABLE t (id int PRIMARY KEY); CREATE ROLE cdc LOGIN REPLICATION PASSWORD 'pw'")
         .await
         .unwrap();
-    let expected = Expected { spec: server.spec("t"), key: vec!["id".to_owned()], keyless: false };
-    assert_eq!(preflight(std::slice::from_ref(&expected)).await.unwrap(), []);
+    let expected = Expected { spec: server.spec("t"), key: vec!["id".to_owned()], keyless: false, debezium: false };
+    let found = preflight(std::slice::from_ref(&expected)).await.unwrap();
+    assert_eq!((found.problems, found.slots.into_values().collect()), (vec![], vec![SlotUse::Missing]));
     let mut poor = expected.spec.clone();
     poor.config.user = "cdc".to_owned();
     poor.config.password = Some(Secret::new("pw"));
@@ -73,7 +75,9 @@ async fn a_publication_is_made_once_and_where_the_role_may() {
     assert!(!ensure_publication(&expected.spec).await.unwrap());
     let mut source = PgSource::new(expected.spec.clone());
     source.create_slot().await.unwrap();
-    assert_eq!(preflight(&[expected]).await.unwrap(), []);
+    assert_eq!(preflight(std::slice::from_ref(&expected)).await.unwrap().problems, []);
+    let idle = slot_uses(&[expected.spec]).await.unwrap();
+    assert_eq!(idle.into_values().collect::<Vec<_>>(), [SlotUse::Idle]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

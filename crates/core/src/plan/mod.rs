@@ -6,6 +6,7 @@ mod further;
 mod hybrid;
 mod pipeline;
 mod problem;
+mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -17,6 +18,7 @@ use serde::Serialize;
 pub use endpoints::{KafkaPlan, PostgresPlan, S3Plan};
 pub use pipeline::{ConnectorPlan, PipelinePlan, PublicationPlan, TopicPlan};
 pub use problem::{Problem, Problems};
+pub use report::{ServerReport, SlotUse};
 
 use crate::allow_list::AllowList;
 use crate::catalog::Catalog;

@@ -78,6 +78,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// A connection to a cluster.
+#[derive(Clone)]
 pub struct Cluster {
     pub(super) client: Client,
     pub(super) version: Info,

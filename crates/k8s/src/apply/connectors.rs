@@ -3,6 +3,7 @@
 use datapipe_connect::{ConfigInfos, ConnectorStatus, PluginInfo};
 use datapipe_core::plan::{ConnectorPlan, PipelinePlan};
 use datapipe_core::port::connect::State;
+use datapipe_core::settings::Role;
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
@@ -22,8 +23,7 @@ pub(super) async fn put(
     for connector in &pipeline.connectors {
         let given = pipeline.worker.kind.runs_in_jvm(connector.role);
         if given {
-            let text = tree.get(&file(pipeline, connector)).map(|file| file.text.as_str()).unwrap_or_default();
-            let body: Value = serde_json::from_str(text).unwrap_or_default();
+            let body = body(tree, pipeline, connector);
             let one = Given { cluster, service: &pipeline.names.worker, connector, config: &body["config"] };
             if one.put(how).await? {
                 (how.say)(&format!("~ connector {}", connector.name));
@@ -34,13 +34,34 @@ pub(super) async fn put(
     Ok(())
 }
 
-/// Waits until a table's connectors and their tasks run.
-pub(super) async fn wait(cluster: &Cluster, pipeline: &PipelinePlan, how: &ApplyOptions<'_>) -> Result<(), ApplyError> {
-    for connector in &pipeline.connectors {
-        running(cluster, &pipeline.names.worker, connector, how).await?;
-    }
-    Ok(())
+fn body(tree: &Tree, pipeline: &PipelinePlan, connector: &ConnectorPlan) -> Value {
+    let text = tree.get(&file(pipeline, connector)).map(|file| file.text.as_str()).unwrap_or_default();
+    serde_json::from_str(text).unwrap_or_default()
 }
+
+/// The class that a rendered connector names.
+pub(super) fn class_of(tree: &Tree, pipeline: &PipelinePlan, connector: &ConnectorPlan) -> String {
+    body(tree, pipeline, connector)["config"]["connector.class"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Waits until a table's connectors and their tasks run. False if its source does not, because a person has paused or
+/// stopped it.
+pub(super) async fn wait(
+    cluster: &Cluster,
+    pipeline: &PipelinePlan,
+    how: &ApplyOptions<'_>,
+) -> Result<bool, ApplyError> {
+    let mut captures = true;
+    for connector in &pipeline.connectors {
+        let runs = running(cluster, &pipeline.names.worker, connector, how).await?;
+        captures &= runs || connector.role != Role::Source;
+    }
+    Ok(captures)
+}
+
+/// What to do without a plugin.
+pub(super) const MISSING_PLUGIN: &str = "put it into the image's /opt/plugins or into deploy.plugins, leave the sink out \
+                                         (connectors = [\"source\"]), or set worker.kind to \"hybrid\" or \"native\"";
 
 struct Given<'a> {
     cluster: &'a Cluster,
@@ -84,9 +105,7 @@ impl Given<'_> {
         if !plugins.iter().any(|plugin| plugin.class == class) {
             let there: Vec<&str> = plugins.iter().map(|plugin| plugin.class.as_str()).collect();
             let why = format!("the worker has no plugin {class}; it has {}", there.join(", "));
-            let fix = "put it into the image's /opt/plugins or into deploy.plugins, leave the sink out (connectors = \
-                       [\"source\"]), or set worker.kind to \"hybrid\" or \"native\"";
-            return Err(self.refused(why, fix));
+            return Err(self.refused(why, MISSING_PLUGIN));
         }
         let path = format!("/connector-plugins/{class}/config/validate");
         let (status, answer) = self.cluster.ask("PUT", self.service, &path, Some(self.config)).await?;
@@ -114,13 +133,13 @@ impl Given<'_> {
     }
 }
 
-/// Until connector and tasks run. One that has failed is started again, once: what it failed of may be mended by now.
+/// Until connector and tasks run; false if a person has paused or stopped it. One that has failed is started again, once: what it failed of may be mended by now.
 async fn running(
     cluster: &Cluster,
     service: &str,
     connector: &ConnectorPlan,
     how: &ApplyOptions<'_>,
-) -> Result<(), ApplyError> {
+) -> Result<bool, ApplyError> {
     let path = format!("/connectors/{}", connector.name);
     let mut deadline = Deadline::new(format!("connector {}", connector.name), "running", how);
     let mut restarted = false;
@@ -130,7 +149,7 @@ async fn running(
             Ok(status) => match idle(&status) {
                 None => {
                     deadline.done("runs");
-                    return Ok(());
+                    return Ok(status.connector.state == State::Running);
                 }
                 Some(why) => why,
             },

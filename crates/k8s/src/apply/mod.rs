@@ -6,15 +6,18 @@ mod connectors;
 mod delete;
 mod difference;
 mod events;
+mod inside;
 mod judge;
 mod operate;
 mod preflight;
 mod prune;
+mod tool;
 mod wait;
 
 use std::time::Duration;
 
-use datapipe_core::plan::{Plan, Problems};
+use datapipe_core::plan::{PipelinePlan, Plan, Problems};
+use datapipe_core::settings::Role;
 use serde_json::Value;
 
 pub use cluster::{Cluster, ClusterError};
@@ -24,6 +27,7 @@ pub use operate::{Action, operate};
 
 use crate::options::RenderOptions;
 use crate::{Tree, render};
+use inside::Inside;
 
 /// How long, and who is told.
 pub struct ApplyOptions<'a> {
@@ -43,6 +47,8 @@ pub struct Scope<'a> {
     pub prune: bool,
     /// Whether nodes are added on demand, so that the room on those there are decides nothing.
     pub nodes_grow: bool,
+    /// Whether no pod is made that looks at servers and plugins from inside and makes topics.
+    pub no_look: bool,
 }
 
 impl Scope<'_> {
@@ -64,6 +70,8 @@ pub struct Applied {
     pub changes: Vec<Change>,
     /// Connectors whose configuration was written.
     pub connectors: Vec<String>,
+    /// Topics and publications that were made before the workers.
+    pub made: Vec<String>,
 }
 
 /// What ends an apply.
@@ -72,6 +80,9 @@ pub enum ApplyError {
     /// Found before anything was changed.
     #[error("{0}")]
     Refused(Problems),
+    /// What the workers need could not be made. What was sent stays; another apply goes on from there.
+    #[error("{0}")]
+    Unprepared(Problems),
     /// The cluster refused or did not answer.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -146,31 +157,61 @@ pub async fn apply(
 ) -> Result<Applied, ApplyError> {
     let tree = render(plan, options).map_err(ApplyError::Refused)?;
     let objects = ordered(&tree, scope);
-    let changes = preflight::look(cluster, plan, &objects, scope, how).await?;
-    let mut warnings = events::Warnings::begin(cluster).await?;
+    let mut part = plan.clone();
+    part.tables.retain(|pipeline| scope.has(&pipeline.names.table));
+    let inside = Inside { cluster, plan: &part, options, tree: &tree, how };
+    let (changes, seen) = preflight::look(plan, &objects, scope, &inside).await?;
     let mut applied = Applied::default();
     for stage in [0..=5, 6..=6] {
-        let in_stage = |object: &Value| stage.contains(&rank(object));
-        for (object, change) in changes.iter().filter(|(object, _)| in_stage(object)) {
-            cluster.send(object).await?;
-            (how.say)(&change.to_string());
-            applied.changes.push(change.clone());
+        if stage.contains(&6) && !scope.no_look {
+            Box::pin(inside.prepare(&seen, &mut applied)).await?;
         }
-        for object in objects.iter().filter(|object| in_stage(object) && judge::has_pods(object)) {
-            wait::ready(cluster, object, &mut warnings, how).await?;
-        }
+        let of_stage = |object: &&Value| stage.contains(&rank(object));
+        let objects: Vec<&Value> = objects.iter().copied().filter(of_stage).collect();
+        let changes = changes.iter().filter(|(object, _)| of_stage(object));
+        send(cluster, &objects, changes, how, &mut applied).await?;
     }
-    let tables = || plan.tables.iter().filter(|pipeline| scope.has(&pipeline.names.table));
-    for pipeline in tables() {
+    for pipeline in &part.tables {
         connectors::put(cluster, pipeline, &tree, how, &mut applied).await?;
     }
     // They start beside each other.
-    for pipeline in tables() {
-        connectors::wait(cluster, pipeline, how).await?;
+    let mut captures = Vec::new();
+    for pipeline in &part.tables {
+        let runs = connectors::wait(cluster, pipeline, how).await?;
+        captures.extend((runs && reads_on(pipeline)).then_some(pipeline.names.table.as_str()));
+    }
+    if !scope.no_look {
+        Box::pin(inside.streams(&captures, &seen, &applied)).await?;
     }
     // At last: what runs already does not wait for what goes.
     prune::prune(cluster, &tree, scope, how, &mut applied).await?;
     Ok(applied)
+}
+
+/// Sends what differs, and waits until all that makes pods is ready.
+async fn send<'a>(
+    cluster: &Cluster,
+    objects: &[&Value],
+    changes: impl Iterator<Item = &'a (&'a Value, Change)>,
+    how: &ApplyOptions<'_>,
+    applied: &mut Applied,
+) -> Result<(), ApplyError> {
+    let mut warnings = events::Warnings::begin(cluster).await?;
+    for (object, change) in changes {
+        cluster.send(object).await?;
+        (how.say)(&change.to_string());
+        applied.changes.push(change.clone());
+    }
+    for object in objects.iter().filter(|object| judge::has_pods(object)) {
+        wait::ready(cluster, object, &mut warnings, how).await?;
+    }
+    Ok(())
+}
+
+/// Whether a stream follows its snapshot in a JVM. A native worker says RUNNING only once rows flow.
+fn reads_on(pipeline: &PipelinePlan) -> bool {
+    let source = pipeline.connector(Role::Source).filter(|_| pipeline.worker.kind.runs_in_jvm(Role::Source));
+    source.is_some_and(|source| source.config.get("snapshot.mode").is_none_or(|mode| mode != "initial_only"))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::cluster::{Cluster, ClusterError, FIELD_MANAGER, title};
 use super::difference::{Change, What};
 use super::{Applied, ApplyError, ApplyOptions, Scope, rank, wait};
 use crate::Tree;
+use crate::worker::TOOL_APP;
 
 /// The kinds that are rendered, and removed. Volume claims, Secrets and the namespace hold what no rendering brings back.
 const KINDS: [&str; 5] = ["NetworkPolicy", "ConfigMap", "Service", "StatefulSet", "Deployment"];
@@ -19,6 +20,8 @@ pub(super) async fn ours(cluster: &Cluster) -> Result<Vec<Value>, ClusterError> 
     for kind in KINDS {
         all.extend(cluster.listed(kind, &labels).await?);
     }
+    // What an apply that was broken off has left. Workers' pods go with their Deployments.
+    all.extend(cluster.listed("Pod", &format!("{labels},app={TOOL_APP}")).await?);
     all.sort_by_key(|object| std::cmp::Reverse(rank(object)));
     Ok(all)
 }

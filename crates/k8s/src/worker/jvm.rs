@@ -6,7 +6,7 @@ use datapipe_connect::{JVM_FLAGS, properties_file, worker_properties};
 use datapipe_core::plan::{PipelinePlan, Plan, Problems};
 use datapipe_core::settings::PluginSettings;
 use datapipe_core::table::{JVM_PORT_OFFSET, WorkerKind};
-use k8s_openapi::api::core::v1::{Container, EnvVar, ExecAction, Probe};
+use k8s_openapi::api::core::v1::{Container, EnvVar, ExecAction, Probe, Volume};
 
 use super::secrets::Secrets;
 use super::{CONFIG, CONFIG_FOLDER, Parts, REST, Share, rest_port, share, share_resources};
@@ -15,11 +15,11 @@ use crate::options::RenderOptions;
 use crate::parts::{Pace, container_security, empty_dir, http, mount, paced, read_only, resources, words};
 
 /// Plugins of the image.
-const IMAGE_PLUGINS: &str = "/opt/plugins";
+pub(super) const IMAGE_PLUGINS: &str = "/opt/plugins";
 /// Plugins that were fetched.
-const FETCHED_PLUGINS: &str = "/opt/fetched-plugins";
+pub(super) const FETCHED_PLUGINS: &str = "/opt/fetched-plugins";
 const TEMPORARY: &str = "jvm-tmp";
-const PLUGINS: &str = "plugins";
+pub(super) const PLUGINS: &str = "plugins";
 
 /// A start takes 8 s with an archive of classes and 15 s without on a quiet machine, and several times that on a busy
 /// one: three minutes tell it from a start that never ends.
@@ -52,10 +52,11 @@ pub(super) fn parts(
 ) -> Result<Parts, Problems> {
     let mut plugin_path = IMAGE_PLUGINS.to_owned();
     let mut volumes = secrets.volumes();
-    volumes.push(empty_dir(TEMPORARY, Some("64Mi".to_owned())));
-    if !options.plugins.is_empty() {
+    if options.plugins.is_empty() {
+        volumes.push(temporary());
+    } else {
         plugin_path = format!("{IMAGE_PLUGINS},{FETCHED_PLUGINS}");
-        volumes.push(empty_dir(PLUGINS, Some("512Mi".to_owned())));
+        volumes.extend(fetch_volumes());
     }
     let mut properties = worker_properties(plan, pipeline, &plugin_path)?;
     if !options.exactly_once {
@@ -131,8 +132,17 @@ fn on_loopback(pipeline: &PipelinePlan, path: &str) -> Probe {
     Probe { exec: Some(ExecAction { command: Some(words(["bash", "-c", &script])) }), ..Probe::default() }
 }
 
+fn temporary() -> Volume {
+    empty_dir(TEMPORARY, Some("64Mi".to_owned()))
+}
+
+/// What [`fetch`] mounts.
+pub(super) fn fetch_volumes() -> Vec<Volume> {
+    vec![temporary(), empty_dir(PLUGINS, Some("512Mi".to_owned()))]
+}
+
 /// What is fetched is what was named: an archive of another digest ends the start.
-fn fetch(pipeline: &PipelinePlan, options: &RenderOptions) -> Container {
+pub(super) fn fetch(pipeline: &PipelinePlan, options: &RenderOptions) -> Container {
     let (memory_mib, request, limit) = share(pipeline, Share::Whole);
     let script: String = options.plugins.iter().map(fetch_one).collect();
     Container {

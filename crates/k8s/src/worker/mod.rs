@@ -3,6 +3,8 @@
 mod jvm;
 mod native;
 mod secrets;
+#[cfg(feature = "apply")]
+mod tool;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +26,8 @@ use crate::tree::{Tree, digest};
 use secrets::Secrets;
 
 pub(crate) use secrets::secret_keys;
+#[cfg(feature = "apply")]
+pub(crate) use tool::{APP as TOOL_APP, plugins as tool_plugins, servers as tool_servers};
 
 /// The port's name in pods and Services.
 const REST: &str = "rest";

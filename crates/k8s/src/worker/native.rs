@@ -20,7 +20,9 @@ use crate::options::RenderOptions;
 use crate::parts::{Pace, container_security, empty_dir, http, mount, paced, read_only, words};
 
 const DATA: &str = "data";
-const FILE: &str = "datapipe.toml";
+pub(super) const FILE: &str = "datapipe.toml";
+/// How long a start waits for a server that is away: network policies take a moment until they hold for a new pod.
+const SERVER_WAIT: &str = "30s";
 
 /// Before REST answers, it looks at all servers and makes what is missing.
 const START: Pace = Pace { period_s: 2, timeout_s: 5, failures: 60 };
@@ -54,7 +56,7 @@ fn container(pipeline: &PipelinePlan, options: &RenderOptions, secrets: &Secrets
         name: "datapipe".to_owned(),
         image: Some(options.worker_image.clone()),
         image_pull_policy: Some("IfNotPresent".to_owned()),
-        command: Some(words(["datapipe-run", "start", "--config", &config, "--table", table])),
+        command: Some(words(["datapipe-run", "start", "--config", &config, "--table", table, "--wait", SERVER_WAIT])),
         env: Some(secrets.env()).filter(|env| !env.is_empty()),
         ports: Some(rest_port(pipeline)),
         resources: Some(share_resources(pipeline, part)),
@@ -185,7 +187,7 @@ fn defect(pipeline: &PipelinePlan, found: &[ConfigProblem]) -> Problems {
 }
 
 /// Without the sections and lists that say nothing.
-fn pruned(settings: &Settings) -> toml::Value {
+pub(super) fn pruned(settings: &Settings) -> toml::Value {
     fn prune(value: &mut toml::Value) -> bool {
         match value {
             toml::Value::Table(table) => {

@@ -131,8 +131,24 @@ async fn topics_are_created_once_and_compared_afterwards() {
     let error = topics::ensure(&bench.config, &[deleting]).await.unwrap_err();
     assert!(error.report().contains("cleanup.policy is compact, where delete is needed"), "{}", error.report());
     let impossible = TopicSpec::new("impossible", 1, 3);
-    let error = topics::ensure(&bench.config, &[impossible]).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Refused, "{}", error.report());
+    for rehearsal in [true, false] {
+        let impossible = std::slice::from_ref(&impossible);
+        let error = topics::create_and_compare(&bench.config, impossible, rehearsal).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused, "{}", error.report());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rehearsal_says_what_would_be_created_and_creates_nothing() {
+    let bench = Bench::new("rehearsal").await;
+    let new = format!("{}-new", bench.data);
+    let specs = [TopicSpec::compacted(&bench.offsets, 25, 1), TopicSpec::compacted(&new, 1, 1)];
+    for rehearsal in [true, true, false] {
+        let report = topics::create_and_compare(&bench.config, &specs, rehearsal).await.unwrap();
+        assert_eq!((&report.created[..], report.existing.len()), (std::slice::from_ref(&new), 1), "{rehearsal}");
+    }
+    let report = topics::create_and_compare(&bench.config, &specs, true).await.unwrap();
+    assert_eq!((report.created.len(), report.existing.len()), (0, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use datapipe_core::plan::Problem;
 
-use super::{Expected, ObservedServer, ObservedTable, TableFacts};
+use super::{Expected, Needed, ObservedServer, ObservedTable, TableFacts};
 use crate::config::SourceSpec;
 use crate::publication::{ObservedPublication, create_statement, published};
 use crate::slot::ObservedSlot;
@@ -12,7 +12,7 @@ use crate::sql::{ident, literal, qualified};
 const VERSION_MIN: i32 = 140_000;
 
 /// What the server or the role lacks for so many slots to be made, and so many streams to be opened.
-pub fn judge_server(database: &str, server: &ObservedServer, slots_missing: usize, streams: usize) -> Vec<Problem> {
+pub fn judge_server(database: &str, server: &ObservedServer, wanted: &Needed) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut find = |what: String, why: &str, fix: String| {
         problems.push(Problem::new(format!("database {database}"), what, fix).because(why));
@@ -35,8 +35,8 @@ pub fn judge_server(database: &str, server: &ObservedServer, slots_missing: usiz
     }
     let room = |max: i64, used: i64| usize::try_from(max - used).unwrap_or(0);
     // A snapshot that is interrupted goes on by a temporary slot; tables that need one at once take turns.
-    let spare = usize::from(slots_missing > 0);
-    let (slots, needed) = (room(server.slots_max, server.slots_used), slots_missing + spare);
+    let spare = usize::from(wanted.snapshots);
+    let (slots, needed) = (room(server.slots_max, server.slots_used), wanted.slots + spare);
     if slots < needed {
         let what = format!("{slots} of {} replication slots are free, {needed} are needed", server.slots_max);
         let more = server.slots_used + i64::try_from(needed).unwrap_or(i64::MAX);
@@ -47,7 +47,7 @@ pub fn judge_server(database: &str, server: &ObservedServer, slots_missing: usiz
         find(what, "each table has its own slot, and an interrupted snapshot needs one more for a while", fix);
     }
     let senders = room(server.senders_max, server.senders_used);
-    let needed = if streams > 0 { streams + spare } else { 0 };
+    let needed = if wanted.streams > 0 { wanted.streams + spare } else { 0 };
     if senders < needed {
         let what = format!("{senders} of {} walsenders are free, {needed} are needed", server.senders_max);
         let more = server.senders_used + i64::try_from(needed).unwrap_or(i64::MAX);
@@ -68,7 +68,7 @@ pub fn judge_table(expected: &Expected, observed: &ObservedTable) -> Vec<Problem
             "create it, or correct schema and name in its declaration",
         )),
         Some(table) => {
-            judge_kind(spec, table, &mut problems);
+            judge_kind(expected, table, &mut problems);
             judge_key(expected, table, &mut problems);
             judge_rights(spec, observed, table, &mut problems);
         }
@@ -82,13 +82,15 @@ pub fn judge_table(expected: &Expected, observed: &ObservedTable) -> Vec<Problem
     problems
 }
 
-fn judge_kind(spec: &SourceSpec, table: &TableFacts, problems: &mut Vec<Problem>) {
+fn judge_kind(expected: &Expected, table: &TableFacts, problems: &mut Vec<Problem>) {
+    let spec = &expected.spec;
     let mut find = |what: &str, why: &str, fix: String| {
         problems.push(Problem::new(format!("table {}", spec.qualified()), what, fix).because(why));
     };
     let name = qualified(&spec.schema, &spec.table);
     match table.kind {
         'r' => {}
+        'p' if expected.debezium => {}
         'p' => find(
             "it is partitioned",
             "its rows lie in its partitions, each a table of its own",
@@ -105,7 +107,8 @@ fn judge_kind(spec: &SourceSpec, table: &TableFacts, problems: &mut Vec<Problem>
         }
         _ => {}
     }
-    for (column, why) in &table.unsupported {
+    // Debezium leaves such columns out.
+    for (column, why) in table.unsupported.iter().filter(|_| !expected.debezium) {
         let object = format!("column {}.{column}", spec.qualified());
         let fix = "leave it out by column.exclude.list, or of the publication by a column list (PostgreSQL 15 and later), or \
                    change its type";
@@ -120,7 +123,8 @@ fn judge_key(expected: &Expected, table: &TableFacts, problems: &mut Vec<Problem
         problems.push(Problem::new(format!("table {}", spec.qualified()), what, fix).because(why));
     };
     let columns = |key: &[String]| key.iter().map(|column| ident(column)).collect::<Vec<_>>().join(", ");
-    if table.key.is_empty() && expected.keyless {
+    // Debezium's keys are null without one.
+    if table.key.is_empty() && (expected.keyless || expected.debezium) {
         if table.identity != 'f' {
             let fix = format!("ALTER TABLE {name} REPLICA IDENTITY FULL");
             let why = "its updates and deletes fail once published";
@@ -184,7 +188,9 @@ fn judge_publication(expected: &Expected, publication: &ObservedPublication, pro
         problems.push(Problem::new(format!("publication {}", spec.publication), what, fix).because(why));
     };
     let exactly = "a change is known by its place among those that the publication sends";
-    if publication.all_tables {
+    if expected.debezium && publishes(publication, spec) {
+        // What it gets of other tables it leaves out.
+    } else if publication.all_tables {
         let fix = format!("choose another name, or DROP PUBLICATION {name} and {}", create_statement(spec));
         find("it publishes all tables".to_owned(), exactly, fix);
     } else if !publishes_exactly(publication, spec) {
@@ -209,6 +215,10 @@ fn judge_publication(expected: &Expected, publication: &ObservedPublication, pro
     for column in missing {
         find(format!("it leaves out key column {column}"), "rows are known by it", set_table.clone());
     }
+}
+
+fn publishes(publication: &ObservedPublication, spec: &SourceSpec) -> bool {
+    publication.tables.iter().any(|(schema, table)| *schema == spec.schema && *table == spec.table)
 }
 
 /// The table, and the signaling table if there is one, and no others.

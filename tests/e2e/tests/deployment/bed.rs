@@ -72,7 +72,7 @@ impl Bed {
         Self { run, kubeconfig }
     }
 
-    fn command(&self, program: &Path) -> Command {
+    pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env("KUBECONFIG", &self.kubeconfig).env_remove("DATAPIPE_CONFIG").stdin(Stdio::null());
         command

@@ -1,9 +1,11 @@
 //! The tables' ports on this machine, by the mapping that the rendered cluster configuration asks for.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
@@ -11,6 +13,9 @@ use serde_json::Value;
 
 /// Where the node answers.
 const NODE: &str = "10.77.0.2";
+
+/// Each stays mapped as long as this process runs.
+static MAPPED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
 /// Does what kind does with `extraPortMappings`: a connection to a port of this machine goes to the node's.
 pub(crate) fn map(tree: &Path) -> Vec<u16> {
@@ -20,6 +25,9 @@ pub(crate) fn map(tree: &Path) -> Vec<u16> {
     let outer: Vec<u16> = text.lines().filter_map(|line| number(line, "hostPort:")).collect();
     assert_eq!(inner.len(), outer.len(), "{text}");
     for (&inner, &outer) in inner.iter().zip(&outer) {
+        if !MAPPED.lock().unwrap().insert(outer) {
+            continue;
+        }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, outer))
             .unwrap_or_else(|error| panic!("port {outer} of this machine is a table's, and taken: {error}"));
         thread::spawn(move || {

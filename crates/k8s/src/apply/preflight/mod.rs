@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::cluster::{Cluster, ClusterError, FIELD_MANAGER, title};
 use super::difference::Change;
+use super::inside::{Inside, Seen};
 use super::{ApplyError, ApplyOptions, Scope};
 use crate::checks::own_postgres;
 use crate::postgres::SUPERUSER_KEY;
@@ -32,14 +33,14 @@ const RIGHTS: [(&str, &str, &str, &[&str]); 9] = [
     ("networking.k8s.io", "networkpolicies", "", &["get", "list", "create", "patch"]),
 ];
 
-/// What the apply changes, object by object, or all that keeps it from working.
+/// What the apply changes, object by object, and what was seen from inside; or all that keeps it from working.
 pub(super) async fn look<'a>(
-    cluster: &Cluster,
     plan: &Plan,
     objects: &[&'a Value],
     scope: &Scope<'_>,
-    how: &ApplyOptions<'_>,
-) -> Result<Vec<(&'a Value, Change)>, ApplyError> {
+    inside: &Inside<'_>,
+) -> Result<(Vec<(&'a Value, Change)>, Seen), ApplyError> {
+    let Inside { cluster, how, .. } = *inside;
     let version = &cluster.version;
     let mut problems: Vec<Problem> =
         place::version(&version.major, &version.minor, &version.git_version).into_iter().collect();
@@ -55,10 +56,14 @@ pub(super) async fn look<'a>(
     for (secret, keys) in wanted {
         problems.extend(missing(secret, &keys, cluster.secret_keys(secret).await?.as_deref()));
     }
+    // Without its Secrets no pod starts.
+    let looks = !scope.no_look && problems.is_empty();
     for object in objects.iter().filter(|object| object["kind"] != "Namespace") {
         problems.extend(cluster.live(object).await?.and_then(|live| foreign(&live)));
     }
     problems.extend(surroundings(cluster, objects, scope, how).await?);
+    let mut seen = if looks { Box::pin(inside.look()).await? } else { Seen::default() };
+    problems.append(&mut seen.problems);
     let mut changes = Vec::new();
     if problems.is_empty() {
         // What the API server would refuse, it refuses before anything was sent.
@@ -70,7 +75,7 @@ pub(super) async fn look<'a>(
             }
         }
     }
-    if problems.is_empty() { Ok(changes) } else { Err(ApplyError::Refused(Problems(problems))) }
+    if problems.is_empty() { Ok((changes, seen)) } else { Err(ApplyError::Refused(Problems(problems))) }
 }
 
 /// Room, ports and volumes, as far as this user may look.

@@ -3,7 +3,11 @@ use crate::config::PgConfig;
 
 fn expected() -> Expected {
     let spec = SourceSpec::new(PgConfig::new("db", "cdc", "shop"), "public", "users", "slot_users", "pub_users");
-    Expected { spec, key: vec!["id".to_owned()], keyless: false }
+    Expected { spec, key: vec!["id".to_owned()], keyless: false, debezium: false }
+}
+
+fn needed(slots: usize, streams: usize) -> Needed {
+    Needed { slots, streams, snapshots: slots > 0 }
 }
 
 /// Recorded of PostgreSQL 15 with nothing to mend.
@@ -49,6 +53,7 @@ fn slot() -> ObservedSlot {
         plugin: Some("pgoutput".to_owned()),
         database: Some("shop".to_owned()),
         temporary: false,
+        active: false,
         wal_status: Some("reserved".to_owned()),
         confirmed: Some(datapipe_core::Lsn(1)),
         retained_bytes: 0,
@@ -70,7 +75,7 @@ fn fixes(problems: &[Problem]) -> Vec<&str> {
 
 #[test]
 fn nothing_is_found_where_nothing_is_wrong() {
-    assert_eq!(judge_server("shop", &server(), 4, 4), []);
+    assert_eq!(judge_server("shop", &server(), &needed(4, 4)), []);
     assert_eq!(judge_table(&expected(), &observed()), []);
     let missing = ObservedTable {
         publication: None,
@@ -92,7 +97,7 @@ fn a_servers_problems_come_all_at_once() {
         may_replicate: false,
         ..server()
     };
-    let problems = judge_server("shop", &server, 4, 4);
+    let problems = judge_server("shop", &server, &needed(4, 4));
     let fixes = fixes(&problems);
     assert_eq!(fixes.len(), 6, "{problems:#?}");
     assert!(fixes[2].starts_with("ALTER SYSTEM SET wal_level"));
@@ -104,10 +109,10 @@ fn a_servers_problems_come_all_at_once() {
 #[test]
 fn a_first_snapshot_needs_one_more_slot_and_a_running_pipeline_none() {
     let full = |used| ObservedServer { slots_used: used, senders_used: 0, ..server() };
-    assert_eq!(judge_server("shop", &full(5), 4, 4), []);
-    let problems = judge_server("shop", &full(6), 4, 4);
+    assert_eq!(judge_server("shop", &full(5), &needed(4, 4)), []);
+    let problems = judge_server("shop", &full(6), &needed(4, 4));
     assert!(problems[0].to_string().contains("4 of 10 replication slots are free, 5 are needed"), "{problems:?}");
-    assert_eq!(judge_server("shop", &full(10), 0, 4), []);
+    assert_eq!(judge_server("shop", &full(10), &needed(0, 4)), []);
 }
 
 #[test]
@@ -175,4 +180,36 @@ fn a_table_without_a_key_needs_its_whole_rows_logged() {
     assert_eq!(judge_table(&expected, &keyless('f')), []);
     let refused = judge_table(&Expected { keyless: false, ..expected }, &keyless('f'));
     assert!(refused[0].to_string().contains("no primary key"), "{refused:?}");
+}
+
+#[test]
+fn debezium_reads_what_the_native_capture_refuses_and_makes_no_publication() {
+    let expected = Expected { debezium: true, ..expected() };
+    let table = TableFacts {
+        kind: 'p',
+        identity: 'f',
+        key: Vec::new(),
+        owned: true,
+        unsupported: vec![("t".to_owned(), "type tsquery is not supported".to_owned())],
+        ..table()
+    };
+    let mut publication = publication();
+    publication.tables.push(("public".to_owned(), "orders".to_owned()));
+    let observed = ObservedTable {
+        table: Some(table),
+        publication: Some(publication),
+        may_create_publication: true,
+        ..observed()
+    };
+    assert_eq!(judge_table(&expected, &observed), []);
+    let problems = judge_table(&expected, &ObservedTable { publication: None, ..observed.clone() });
+    assert_eq!(problems, [], "it may be made before");
+    let problems =
+        judge_table(&expected, &ObservedTable { publication: None, may_create_publication: false, ..observed.clone() });
+    assert!(fixes(&problems)[0].starts_with("CREATE PUBLICATION \"pub_users\""), "{problems:?}");
+    let hidden = TableFacts { may_select: false, persistence: 'u', ..observed.table.clone().unwrap() };
+    assert_eq!(judge_table(&expected, &ObservedTable { table: Some(hidden), ..observed }).len(), 2);
+    // It needs no second slot for its snapshot.
+    let full = ObservedServer { slots_used: 6, senders_used: 6, ..server() };
+    assert_eq!(judge_server("shop", &full, &Needed { slots: 4, streams: 4, snapshots: false }), []);
 }

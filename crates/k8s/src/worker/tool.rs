@@ -1,0 +1,242 @@
+//! Pods that run once, where the workers will be: they ask servers and images, and say what they found.
+
+use datapipe_core::plan::{PipelinePlan, Plan, Problems};
+use datapipe_core::settings::{Role, Settings};
+use k8s_openapi::api::core::v1::{
+    Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource, ObjectFieldSelector, Pod, PodSpec, Volume,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::secrets::Secrets;
+use super::{CONFIG, CONFIG_FOLDER, jvm, native};
+use crate::NAMESPACE;
+use crate::network::TOOL;
+use crate::options::RenderOptions;
+use crate::parts::{WORKER_UID, container_security, labels, pod_security, read_only, resources, server_labels, words};
+
+/// The `app` label of these pods, and the beginning of their names.
+pub(crate) const APP: &str = "datapipe-tool";
+/// Kubernetes ends a pod that nobody deletes.
+const LIFE_MAX_S: i64 = 120;
+/// Where the pod's settings stand: they need no object of their own then, which would have to be deleted too.
+const SETTINGS: &str = "datapipe/settings";
+const MEMORY_MIB: u32 = 64;
+const CPU_MILLIS: (u32, u32) = (50, 500);
+
+/// `datapipe-run` with these words, for all tables of the plan, with the secrets that a worker has.
+pub(crate) fn servers(
+    plan: &Plan,
+    options: &RenderOptions,
+    arguments: &[String],
+    life_s: i64,
+) -> Result<Pod, Problems> {
+    let secrets = Secrets::of(plan);
+    let file = native::FILE;
+    let mut command = vec!["datapipe-run".to_owned()];
+    command.extend(arguments.iter().cloned());
+    command.extend(words(["--config", &format!("{CONFIG_FOLDER}/{file}")]));
+    command.extend(plan.tables.iter().flat_map(|pipeline| words(["--table", &pipeline.names.table])));
+    let mut mounts = vec![read_only(CONFIG, CONFIG_FOLDER)];
+    mounts.extend(secrets.mounts());
+    let container = Container {
+        name: "datapipe".to_owned(),
+        image: Some(options.worker_image.clone()),
+        command: Some(command),
+        env: Some(secrets.env()).filter(|env| !env.is_empty()),
+        volume_mounts: Some(mounts),
+        ..container()
+    };
+    let mut volumes = secrets.volumes();
+    volumes.push(settings_volume(file));
+    let mut pod = pod(vec![container], volumes, life_s.max(LIFE_MAX_S));
+    pod.metadata.annotations = Some(labels([(SETTINGS, settings(plan)?.as_str())]));
+    Ok(pod)
+}
+
+/// One file of settings for all tables.
+fn settings(plan: &Plan) -> Result<String, Problems> {
+    let mut all = Settings::default();
+    for pipeline in &plan.tables {
+        let mut one = native::settings(plan, pipeline)?;
+        one.tables.append(&mut all.tables);
+        all = one;
+    }
+    Ok(toml::to_string(&native::pruned(&all)).unwrap_or_default())
+}
+
+fn settings_volume(file: &str) -> Volume {
+    let field = ObjectFieldSelector { field_path: format!("metadata.annotations['{SETTINGS}']"), api_version: None };
+    let item =
+        DownwardAPIVolumeFile { path: file.to_owned(), field_ref: Some(field), ..DownwardAPIVolumeFile::default() };
+    Volume {
+        name: CONFIG.to_owned(),
+        downward_api: Some(DownwardAPIVolumeSource { items: Some(vec![item]), default_mode: None }),
+        ..Volume::default()
+    }
+}
+
+/// Says of each class whether the JVM workers' plugins have it: `has CLASS` or `lacks CLASS`, and `folder NAME` of what is
+/// there. The names of a jar's entries stand in it as they are, so it needs no JVM.
+pub(crate) fn plugins(plan: &Plan, options: &RenderOptions, classes: &[&str]) -> Option<Pod> {
+    let first = plan.tables.iter().find(|pipeline| has_jvm(pipeline))?;
+    let folders = format!("{} {}", jvm::IMAGE_PLUGINS, jvm::FETCHED_PLUGINS);
+    let script = format!(
+        "command -v grep > /dev/null || {{ echo 'the image has no grep' >&2; exit 3; }}\n\
+         for class in {classes}; do\n\
+         entry=$(echo \"$class\" | tr . /).class\n\
+         found=lacks\n\
+         grep -rqsF \"$entry\" {folders} /opt/kafka/libs && found=has\n\
+         for root in {folders}; do for file in \"$root/$entry\" \"$root\"/*/\"$entry\"; do\n\
+         [ -e \"$file\" ] && found=has\n\
+         done; done\n\
+         echo \"$found $class\"\n\
+         done\n\
+         for folder in {images}/* {fetched}/*; do [ -e \"$folder\" ] && echo \"folder ${{folder##*/}}\"; done\n\
+         exit 0\n",
+        classes = classes.join(" "),
+        images = jvm::IMAGE_PLUGINS,
+        fetched = jvm::FETCHED_PLUGINS,
+    );
+    let mut looks = Container {
+        name: "plugins".to_owned(),
+        image: Some(options.connect_image.clone()),
+        command: Some(words(["sh", "-c", &script])),
+        ..container()
+    };
+    if options.plugins.is_empty() {
+        return Some(pod(vec![looks], Vec::new(), LIFE_MAX_S));
+    }
+    looks.volume_mounts = Some(vec![read_only(jvm::PLUGINS, jvm::FETCHED_PLUGINS)]);
+    let mut pod = pod(vec![looks], jvm::fetch_volumes(), LIFE_MAX_S);
+    if let Some(spec) = &mut pod.spec {
+        spec.init_containers = Some(vec![jvm::fetch(first, options)]);
+        // A network policy takes a moment until it holds for a new pod.
+        spec.restart_policy = Some("OnFailure".to_owned());
+    }
+    Some(pod)
+}
+
+fn has_jvm(pipeline: &PipelinePlan) -> bool {
+    let runs = |role| pipeline.connector(role).is_some() && pipeline.worker.kind.runs_in_jvm(role);
+    runs(Role::Source) || runs(Role::Sink)
+}
+
+fn container() -> Container {
+    Container {
+        image_pull_policy: Some("IfNotPresent".to_owned()),
+        resources: Some(resources(MEMORY_MIB, CPU_MILLIS.0, CPU_MILLIS.1)),
+        security_context: Some(container_security()),
+        ..Container::default()
+    }
+}
+
+fn pod(containers: Vec<Container>, volumes: Vec<Volume>, life_s: i64) -> Pod {
+    let metadata = ObjectMeta {
+        generate_name: Some(format!("{APP}-")),
+        namespace: Some(NAMESPACE.to_owned()),
+        labels: Some(server_labels(APP, TOOL)),
+        ..ObjectMeta::default()
+    };
+    let spec = PodSpec {
+        active_deadline_seconds: Some(life_s),
+        automount_service_account_token: Some(false),
+        containers,
+        enable_service_links: Some(false),
+        restart_policy: Some("Never".to_owned()),
+        security_context: Some(pod_security(WORKER_UID)),
+        termination_grace_period_seconds: Some(1),
+        volumes: Some(volumes),
+        ..PodSpec::default()
+    };
+    Pod { metadata, spec: Some(spec), status: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use datapipe_core::catalog::Catalog;
+    use datapipe_core::table::{Table, TablePipeline};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::in_cluster;
+
+    struct Named(&'static str, u16);
+    impl TablePipeline for Named {
+        fn table(&self) -> Table {
+            Table::new(self.0, self.1)
+        }
+    }
+
+    fn planned(settings: &Settings) -> (Plan, RenderOptions) {
+        let tables = [Named("users", 8083), Named("orders", 8085), Named("items", 8086)];
+        let catalog = Catalog::of(tables.map(|table| Arc::new(table) as Arc<dyn TablePipeline>)).unwrap();
+        (Plan::new(&catalog, settings).unwrap(), RenderOptions::new(&settings.deploy).unwrap())
+    }
+
+    fn settings_of(more: &Value) -> Settings {
+        let mut settings = json!({ "deploy": { "with": ["kafka", "s3"] } });
+        settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        in_cluster(serde_json::from_value(settings).unwrap())
+    }
+
+    #[test]
+    fn the_pod_plans_what_was_planned_here_for_tables_of_every_kind() {
+        let settings = settings_of(&json!({
+            "tables": { "users": { "worker": { "kind": "hybrid" }, "sink": { "rows": 9 } },
+                        "orders": { "worker": { "kind": "native" }, "source": { "snapshot": "no_data" } } },
+            "topic": { "prefix": "shop.cdc", "partitions": 3 },
+        }));
+        let (plan, options) = planned(&settings);
+        let pod = servers(&plan, &options, &["preflight".to_owned()], 60).unwrap();
+        let text = &pod.metadata.annotations.as_ref().unwrap()[SETTINGS];
+        let (there, _) = planned(&toml::from_str::<Settings>(text).unwrap());
+        assert_eq!(there.tables, plan.tables, "{text}");
+        assert_eq!((&there.postgres, &there.kafka, &there.s3), (&plan.postgres, &plan.kafka, &plan.s3));
+        let spec = pod.spec.unwrap();
+        assert_eq!(spec.active_deadline_seconds, Some(120));
+        let command = spec.containers[0].command.as_ref().unwrap().join(" ");
+        let words = "datapipe-run preflight --config /etc/datapipe/config/datapipe.toml --table items --table orders --table users";
+        assert_eq!(command, words);
+    }
+
+    #[test]
+    fn plugins_are_looked_for_where_jvm_workers_have_them() {
+        let (plan, options) = planned(&settings_of(&json!({})));
+        let pod = plugins(&plan, &options, &["a.b.Sink"]).unwrap().spec.unwrap();
+        assert!(pod.init_containers.is_none() && pod.volumes.unwrap().is_empty());
+        let digest = "ab".repeat(32);
+        let fetched = json!({ "with": ["kafka", "s3"],
+                              "plugins": [{ "name": "p", "url": "https://plugins.example.org/p.tar.gz", "sha256": digest }] });
+        let (plan, options) = planned(&settings_of(&json!({ "deploy": fetched })));
+        let pod = plugins(&plan, &options, &["a.b.Sink"]).unwrap().spec.unwrap();
+        let volumes: Vec<String> = pod.volumes.unwrap().into_iter().map(|volume| volume.name).collect();
+        let init = pod.init_containers.unwrap();
+        let mounts = init.iter().chain(&pod.containers).flat_map(|one| one.volume_mounts.clone().unwrap());
+        for mount in mounts {
+            assert!(volumes.contains(&mount.name), "{} has no volume", mount.name);
+        }
+        let (plan, options) = planned(&settings_of(&json!({ "worker": { "kind": "native" } })));
+        assert!(plugins(&plan, &options, &["a.b.Sink"]).is_none(), "there is no JVM");
+    }
+
+    /// The script itself, where this machine has a shell.
+    #[test]
+    fn a_class_is_found_in_a_jar_and_in_a_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("plugins");
+        std::fs::create_dir_all(folder.join("one")).unwrap();
+        std::fs::create_dir_all(folder.join("two/c/d")).unwrap();
+        std::fs::write(folder.join("one/one.jar"), b"PK\x03\x04\x00a/b/Source.class\xff\x00").unwrap();
+        std::fs::write(folder.join("two/c/d/Sink.class"), b"").unwrap();
+        let (plan, options) = planned(&settings_of(&json!({})));
+        let pod = plugins(&plan, &options, &["a.b.Source", "c.d.Sink", "a.b.Other", "a.b.Sour"]).unwrap();
+        let script = pod.spec.unwrap().containers[0].command.as_ref().unwrap()[2].clone();
+        let script = script.replace(jvm::IMAGE_PLUGINS, folder.to_str().unwrap());
+        let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(said, "has a.b.Source\nhas c.d.Sink\nlacks a.b.Other\nlacks a.b.Sour\nfolder one\nfolder two\n");
+        assert!(output.status.success());
+    }
+}
