@@ -55,6 +55,15 @@ pub(crate) struct Cli {
     /// Look again until nothing is wrong, at most for so long, as 90s or 5m
     #[arg(long, value_name = "TIME")]
     pub(crate) wait: Option<Span>,
+    /// Look again and again, every so often, until interrupted; after the first look only changes are printed
+    #[arg(long, value_name = "TIME", conflicts_with = "wait", num_args = 0..=1, require_equals = true, default_missing_value = "5s")]
+    pub(crate) watch: Option<Span>,
+    /// Write what was seen and found to this archive (tar, gzip), without secrets and without values of rows
+    #[arg(long, value_name = "FILE.tgz")]
+    pub(crate) bundle: Option<PathBuf>,
+    /// A worker's log of which the last lines go into the bundle; may be repeated
+    #[arg(long = "bundle-log", value_name = "FILE", requires = "bundle")]
+    pub(crate) bundle_logs: Vec<PathBuf>,
     /// From which outcome on the exit code is not 0
     #[arg(long, value_name = "OUTCOME", value_enum, default_value_t = FailOn::Failed)]
     pub(crate) fail_on: FailOn,

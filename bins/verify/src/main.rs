@@ -1,9 +1,11 @@
 //! `datapipe-verify`: whether every pipeline is healthy. Settings -> plan -> look -> judge -> words; nothing is decided
 //! here.
 
+mod bundle;
 mod cli;
 mod show;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 

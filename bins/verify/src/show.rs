@@ -21,7 +21,7 @@ fn check(code: &str) -> Option<&'static Check> {
     CHECKS.iter().find(|check| check.code == code)
 }
 
-fn title(code: &str) -> &'static str {
+pub(crate) fn title(code: &str) -> &'static str {
     check(code).map_or("", |check| check.title)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use datapipe_boot::settings::Sources;
-use datapipe_boot::{Exit, SystemClock, report, secrets};
+use datapipe_boot::{Exit, SystemClock, report, signals};
 use datapipe_checks::judge::{fold, judge, judge_data};
 use datapipe_checks::look::{How, Proof, Servers, look};
 use datapipe_checks::{Category, Finding, Outcome, worst};
@@ -12,8 +12,10 @@ use datapipe_core::plan::{PipelinePlan, Plan, Problems};
 use datapipe_core::port::clock::Clock as _;
 use futures_util::{StreamExt as _, stream};
 
+use crate::bundle::{self, Examined, Known};
 use crate::cli::{Cli, FailOn};
 use crate::show;
+use crate::watch::Watch;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -37,15 +39,37 @@ pub(crate) fn run(cli: &Cli) -> Exit {
             return Exit::Internal;
         }
     };
-    let findings = runtime.block_on(findings(cli, &plan));
-    let printed = report::result(&show::text(&findings, cli.output));
+    let known = Known::default();
+    let looked = runtime.block_on(looks(cli, &plan, &known));
     // A client that still waits for an answer must not hold up the end.
     runtime.shutdown_background();
+    let Looks { all, interrupted } = match looked {
+        Ok(looks) => looks,
+        Err(error) => {
+            report::print(&report::error(&error));
+            return Exit::Internal;
+        }
+    };
+    if let Err(error) = evidence(cli, &plan, &all, &known) {
+        report::print(&report::error(&error));
+        return Exit::Failed;
+    }
+    let findings: Vec<Finding> = all.into_iter().flat_map(|one| one.findings).collect();
+    let printed = if interrupted { Exit::Healthy } else { report::result(&show::text(&findings, cli.output)) };
     match (worst(&findings), cli.fail_on) {
         (Outcome::Failed, _) => Exit::Failed,
         (Outcome::Warning, FailOn::Warning) => Exit::Changes,
         _ => printed,
     }
+}
+
+/// Writes the bundle, if there is to be one.
+fn evidence(cli: &Cli, plan: &Plan, all: &[Examined], known: &Known) -> std::io::Result<()> {
+    let Some(path) = &cli.bundle else { return Ok(()) };
+    let (logs, now_ms) = (bundle::logs(&cli.bundle_logs)?, now_ms());
+    bundle::write(path, &bundle::files(plan, all, &logs, known, now_ms), now_ms)?;
+    report::print(&format!("evidence: {}\n", path.display()));
+    Ok(())
 }
 
 fn planned(cli: &Cli) -> Result<Plan, Problems> {
@@ -79,38 +103,56 @@ fn left_out(cli: &Cli) -> BTreeMap<Category, String> {
     Category::ALL.iter().filter_map(|category| Some((*category, left(category)?))).collect()
 }
 
-async fn findings(cli: &Cli, plan: &Plan) -> Vec<Finding> {
-    let resolve = |reference: &_| {
-        secrets::resolve(reference).map_err(|error| format!("{}; {}", report::chain(&error), error.hint()))
-    };
+/// The last look at every table, and whether the person has enough.
+struct Looks {
+    all: Vec<Examined>,
+    interrupted: bool,
+}
+
+async fn looks(cli: &Cli, plan: &Plan, known: &Known) -> std::io::Result<Looks> {
+    let resolve = |reference: &_| known.resolve(reference);
     let servers = Servers::new(plan, &cli.host, cli.timeout.0, &resolve).without(left_out(cli));
     let data = cli.data || cli.only.contains(&Category::Data);
     let how = How { patience: cli.catch_up.0, one_of: cli.one_of, keep: cli.keep.clone() };
-    let begun = Instant::now();
+    let at_once = if data { PROOFS_MAX } else { LOOKS_MAX };
+    let stop = if cli.watch.is_some() { Some(signals::shutdown()?) } else { None };
+    let (begun, mut watch) = (Instant::now(), Watch::default());
     loop {
         let mut looks = Vec::new();
         for pipeline in &plan.tables {
             looks.push(examine(&servers, plan, pipeline, data.then_some(&how)));
         }
-        let at_once = if data { PROOFS_MAX } else { LOOKS_MAX };
-        let found: Vec<Vec<Finding>> = stream::iter(looks).buffered(at_once).collect().await;
-        let findings: Vec<Finding> = found.into_iter().flatten().collect();
+        let all: Vec<Examined> = stream::iter(looks).buffered(at_once).collect().await;
+        let worst = all.iter().map(|one| worst(&one.findings)).max().unwrap_or(Outcome::Ok);
+        if let (Some(every), Some(stop)) = (cli.watch, &stop) {
+            let findings: Vec<Finding> = all.iter().flat_map(|one| one.findings.clone()).collect();
+            report::result(&watch.told(&findings, cli.output, now_ms()));
+            // Interrupted in a look, it ends with that.
+            if stop.is_cancelled() || tokio::time::timeout(every.0, stop.cancelled()).await.is_ok() {
+                return Ok(Looks { all, interrupted: true });
+            }
+            continue;
+        }
         let enough = match cli.fail_on {
-            FailOn::Failed => worst(&findings) < Outcome::Failed,
-            FailOn::Warning => worst(&findings) < Outcome::Warning,
+            FailOn::Failed => worst < Outcome::Failed,
+            FailOn::Warning => worst < Outcome::Warning,
         };
         if enough || cli.wait.is_none_or(|wait| begun.elapsed() + PAUSE > wait.0) {
-            return findings;
+            return Ok(Looks { all, interrupted: false });
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-async fn examine(servers: &Servers, plan: &Plan, pipeline: &PipelinePlan, data: Option<&How>) -> Vec<Finding> {
+async fn examine(servers: &Servers, plan: &Plan, pipeline: &PipelinePlan, data: Option<&How>) -> Examined {
     let seen = look(servers, plan, pipeline).await;
-    let mut findings = judge(pipeline, &seen, SystemClock.now_us() / 1000);
+    let mut findings = judge(pipeline, &seen, now_ms());
     if let Some(how) = data {
         findings.extend(judge_data(pipeline, &Proof::of(servers, pipeline, how).await));
     }
-    fold(findings)
+    Examined { seen, findings: fold(findings) }
+}
+
+fn now_ms() -> i64 {
+    SystemClock.now_us() / 1000
 }

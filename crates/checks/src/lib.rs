@@ -5,6 +5,7 @@
 //! tested with what was seen once. Every check has a code that stays: [`CHECKS`]. Nothing is ever written anywhere.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+pub mod clean;
 mod finding;
 pub mod judge;
 pub mod look;

@@ -1,18 +1,22 @@
 //! `datapipe-verify` beside a pipeline that is well, and beside one that is hurt in several ways.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Read as _;
 use std::process::Command;
 
 use datapipe_boot::SystemClock;
 use datapipe_core::port::clock::Clock as _;
 use datapipe_e2e::load;
-use datapipe_e2e::process::program_named;
+use datapipe_e2e::process::{Worker, program_named};
 use datapipe_e2e::servers::TABLES;
-use datapipe_e2e::stage::{BUCKET, PATIENCE, PG15, Stage, names};
+use datapipe_e2e::stage::{BUCKET, PATIENCE, PG15, Stage, eventually, names};
+use datapipe_e2e::topic::produce;
+use flate2::read::GzDecoder;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rustix::process::Signal;
 use serde_json::Value;
 
 const TABLE: &str = "users";
@@ -53,6 +57,8 @@ async fn verify_tells_a_healthy_pipeline_from_a_hurt_one() {
     let proof = findings.iter().find(|finding| finding["code"] == "DP0601").unwrap();
     println!("{}", proof["seen"]);
 
+    evidence(&stage, &worker).await;
+
     // Two things at once, and each is found with its remedy.
     let publication = names(TABLE).publication;
     stage.sql(&format!("ALTER PUBLICATION \"{publication}\" SET TABLE orders")).await;
@@ -68,9 +74,34 @@ async fn verify_tells_a_healthy_pipeline_from_a_hurt_one() {
     stage.sql(&remedy).await;
 
     disordered(&stage).await;
+    let watch = watching(&stage).await;
     worker.stop().await.unwrap();
+    watched(watch).await;
     ahead(&stage).await;
     stage.end().await;
+}
+
+/// Looks every second.
+async fn watching(stage: &Stage) -> Worker {
+    let program = Command::new(program_named("datapipe-verify").unwrap());
+    let mut command = stage.settings.given(program, &stage.servers, "verify");
+    command.args(["--host", "127.0.0.1", "--table", TABLE, "--watch=1s", "--timeout", "5s", "-o", "json"]);
+    let watch = Worker::run(command, stage.root.path(), "watch", Vec::new()).unwrap();
+    let looked = async || watch.words().contains(r#""before":null,"code":"DP0505""#);
+    eventually("the first look", PATIENCE, looked).await;
+    watch
+}
+
+/// The worker's end is told as a change, and an interrupt ends it with the last look's outcome.
+async fn watched(mut watch: Worker) {
+    let gone = async || watch.words().contains(r#""before":"ok","code":"DP0101""#);
+    eventually("the change to be told", PATIENCE, gone).await;
+    watch.signal(Signal::INT).unwrap();
+    let status = watch.ended(PATIENCE).await.unwrap();
+    assert_eq!(status.code(), Some(1), "{}", watch.words());
+    let words = watch.words();
+    println!("watched: {} lines", words.lines().count());
+    assert_eq!(words.matches(r#""code":"DP0308""#).count(), 1, "what stays is told once: {words}");
 }
 
 /// What others do to a pipeline that goes on running.
@@ -95,6 +126,48 @@ async fn disordered(stage: &Stage) {
     stage.sql("SELECT pg_drop_replication_slot('debezium_slot_carts')").await;
     stage.sql("DROP PUBLICATION dbz_publication_carts").await;
     alter(&bootstrap, &names(TABLE).offsets_topic, "cleanup.policy", "compact").await;
+}
+
+/// What is given to others holds no secret and no row, wherever each has been: in the environment, in a configuration in
+/// clear, in a dead letter, in the rows and what differs of them, in the worker's log.
+async fn evidence(stage: &Stage, worker: &Worker) {
+    const ROW: &str = "canary-row-7f3a";
+    let (at, bootstrap) =
+        (TABLES.iter().position(|table| *table == TABLE).unwrap(), stage.servers.stack.kafka().bootstrap());
+    let touch = format!("UPDATE users SET name = '{ROW}' WHERE id = 7");
+    stage.sql(&touch).await;
+    produce(&bootstrap, &names(TABLE).data_topic, ROW, &format!("no JSON {ROW}")).await.unwrap();
+    let client = datapipe_connect::Client::new(&format!("http://127.0.0.1:{}", stage.settings.ports[at])).unwrap();
+    let dead = async || {
+        verify(stage, &["--only", "kafka"])
+            .await
+            .1
+            .iter()
+            .any(|it| it["code"] == "DP0404" && it["outcome"] == "warning")
+    };
+    eventually("the poisoned record to be a dead letter", PATIENCE, dead).await;
+    let mut config = client.config(&names(TABLE).source_connector).await.unwrap().unwrap();
+    config.insert("heartbeat.action.query".to_owned(), format!("SELECT '{ROW}'"));
+    client.put_config(&names(TABLE).source_connector, &config).await.unwrap();
+    let (archive, log) = (stage.root.path().join("out.tgz"), stage.root.path().join("worker.log"));
+    let lines =
+        format!("{}\nWARN it says \"{ROW}\" of {}\n", worker.words(), stage.servers.stack.postgres().password());
+    std::fs::write(&log, lines).unwrap();
+    let (archive_text, log_text) = (archive.display().to_string(), log.display().to_string());
+    verify(stage, &["--data", "--catch-up", "5s", "--bundle", &archive_text, "--bundle-log", &log_text]).await;
+    let mut bytes = Vec::new();
+    GzDecoder::new(std::fs::File::open(&archive).unwrap()).read_to_end(&mut bytes).unwrap();
+    let text = String::from_utf8_lossy(&bytes);
+    println!("bundle: {} bytes, {} bytes packed", bytes.len(), std::fs::metadata(&archive).unwrap().len());
+    for part in
+        ["findings.json", "report.txt", "seen/users.json", "plan.json", "logs/worker.log", "DP0404", &names(TABLE).slot]
+    {
+        assert!(text.contains(part), "{part} is not in it");
+    }
+    let (s3, postgres) = (stage.servers.stack.s3(), stage.servers.stack.postgres());
+    for secret in [ROW, postgres.password(), s3.access_key(), s3.secret_key()] {
+        assert!(!text.contains(secret), "{secret} is in the bundle");
+    }
 }
 
 /// Somebody moves the slot while the worker is away: a gap that nobody else would tell.
