@@ -7,7 +7,7 @@ use datapipe_checks::Category;
 use datapipe_core::settings::Span;
 
 /// Says whether every pipeline PostgreSQL -> Kafka -> S3 is healthy, and with --data whether S3 holds what PostgreSQL
-/// holds. Reads only.
+/// holds. Reads only, unless a canary is asked for.
 #[derive(Debug, Parser)]
 #[command(name = "datapipe-verify", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
@@ -27,7 +27,7 @@ pub(crate) struct Cli {
     /// so that workers and connectors are looked at, unless --only says otherwise
     #[arg(long)]
     pub(crate) deployed: bool,
-    /// Which kinds of checks: worker, connector, postgres, kafka, s3, data [default: all but data]
+    /// Which kinds of checks: worker, connector, postgres, kafka, s3, data, canary [default: all but data and canary]
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = category)]
     pub(crate) only: Vec<Category>,
     /// One setting, above file and environment, as in worker.kind=native; may be repeated
@@ -39,7 +39,8 @@ pub(crate) struct Cli {
     /// Compare every row of the tables with the objects, too
     #[arg(long)]
     pub(crate) data: bool,
-    /// How long a pipeline may take to bring what a table holds to its objects, before its rows are compared
+    /// How long a pipeline may take to bring what a table holds to its objects, before its rows are compared, and a canary to its
+    /// next hop
     #[arg(long, value_name = "TIME", default_value = "2m")]
     pub(crate) catch_up: Span,
     /// Compare one key in N only, always the same ones
@@ -49,6 +50,14 @@ pub(crate) struct Cli {
     /// since are read
     #[arg(long, value_name = "FOLDER", conflicts_with = "one_of")]
     pub(crate) keep: Option<PathBuf>,
+    /// Send a message through each pipeline and time its hops: it tells a quiet table from one that is stuck. Writes a
+    /// message into PostgreSQL's log
+    #[arg(long)]
+    pub(crate) canary: bool,
+    /// A table of which one row may be touched by an UPDATE that changes no value, and is followed to its object; may be
+    /// repeated
+    #[arg(long = "canary-table", value_name = "TABLE")]
+    pub(crate) canary_tables: Vec<String>,
     /// How to print it
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,

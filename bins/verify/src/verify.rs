@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use datapipe_boot::settings::Sources;
 use datapipe_boot::{Exit, SystemClock, report, signals};
-use datapipe_checks::judge::{fold, judge, judge_data};
-use datapipe_checks::look::{How, Proof, Servers, look};
+use datapipe_checks::judge::{fold, judge, judge_canary, judge_data};
+use datapipe_checks::look::{Canary, How, Proof, Servers, look};
 use datapipe_checks::{Category, Finding, Outcome, worst};
-use datapipe_core::plan::{PipelinePlan, Plan, Problems};
+use datapipe_core::plan::{PipelinePlan, Plan, Problem, Problems};
 use datapipe_core::port::clock::Clock as _;
 use futures_util::{StreamExt as _, stream};
 
@@ -86,7 +86,17 @@ fn planned(cli: &Cli) -> Result<Plan, Problems> {
         flags: workers.chain(with).chain(cli.set.clone()).collect(),
     });
     let loaded = if cli.deployed { loaded.completed(datapipe_k8s::in_cluster) } else { loaded };
-    loaded.plan(&catalog)?.only(&cli.tables)
+    let plan = loaded.plan(&catalog)?.only(&cli.tables)?;
+    let known = |table: &&String| plan.tables.iter().any(|pipeline| pipeline.names.table == **table);
+    let unknown = cli.canary_tables.iter().filter(|table| !known(table)).map(|table| {
+        Problem::new(
+            "--canary-table",
+            format!("{table:?} is none of the tables that are looked at"),
+            "name one of them",
+        )
+    });
+    let problems: Vec<Problem> = unknown.collect();
+    if problems.is_empty() { Ok(plan) } else { Err(Problems(problems)) }
 }
 
 /// What is not looked at, and why.
@@ -120,7 +130,8 @@ async fn looks(cli: &Cli, plan: &Plan, known: &Known) -> std::io::Result<Looks> 
     loop {
         let mut looks = Vec::new();
         for pipeline in &plan.tables {
-            looks.push(examine(&servers, plan, pipeline, data.then_some(&how)));
+            let canary = canary(cli, pipeline);
+            looks.push(examine(&servers, plan, pipeline, data.then_some(&how), canary));
         }
         let all: Vec<Examined> = stream::iter(looks).buffered(at_once).collect().await;
         let worst = all.iter().map(|one| worst(&one.findings)).max().unwrap_or(Outcome::Ok);
@@ -144,12 +155,31 @@ async fn looks(cli: &Cli, plan: &Plan, known: &Known) -> std::io::Result<Looks> 
     }
 }
 
-async fn examine(servers: &Servers, plan: &Plan, pipeline: &PipelinePlan, data: Option<&How>) -> Examined {
+/// What is sent through a table's pipeline, if anything.
+fn canary(cli: &Cli, pipeline: &PipelinePlan) -> Option<Canary> {
+    let row = cli.canary_tables.contains(&pipeline.names.table);
+    let asked = row || cli.canary || cli.only.contains(&Category::Canary);
+    asked.then_some(Canary { row, patience: cli.catch_up.0 })
+}
+
+async fn examine(
+    servers: &Servers,
+    plan: &Plan,
+    pipeline: &PipelinePlan,
+    data: Option<&How>,
+    canary: Option<Canary>,
+) -> Examined {
+    // What the canary meets is then seen by the look.
+    let sent = match canary {
+        Some(canary) => judge_canary(pipeline, &canary.send(servers, pipeline).await),
+        None => Vec::new(),
+    };
     let seen = look(servers, plan, pipeline).await;
     let mut findings = judge(pipeline, &seen, now_ms());
     if let Some(how) = data {
         findings.extend(judge_data(pipeline, &Proof::of(servers, pipeline, how).await));
     }
+    findings.extend(sent);
     Examined { seen, findings: fold(findings) }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! [`look`](look::look) asks a table's worker, PostgreSQL, Kafka and the store, side by side and each within a limit of time,
 //! and writes down what they said: [`Seen`]. [`judge`](judge::judge) makes [`Finding`]s of it and asks nobody, so that it is
-//! tested with what was seen once. Every check has a code that stays: [`CHECKS`]. Nothing is ever written anywhere.
+//! tested with what was seen once. Every check has a code that stays: [`CHECKS`]. Nothing is written anywhere, but for
+//! a [canary](look::Canary) that is asked for by name.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 pub mod clean;
@@ -15,6 +16,6 @@ mod seen;
 pub use finding::{Finding, Outcome, worst};
 pub use register::{CHECKS, Category, Check, index, page};
 pub use seen::{
-    GroupSeen, HiddenSeen, KafkaSeen, Lag, LetterSeen, Looked, MetricsSeen, ObjectSeen, PostgresSeen, PublicationSeen,
-    RelationSeen, Seen, SlotSeen, StoreSeen, StoredOf, TopicSeen, WorkerSeen,
+    CanarySeen, GroupSeen, HiddenSeen, Hop, KafkaSeen, Lag, LetterSeen, Looked, MetricsSeen, ObjectSeen, PostgresSeen,
+    PublicationSeen, RelationSeen, Seen, SlotSeen, StoreSeen, StoredOf, TopicSeen, WorkerSeen,
 };

@@ -261,6 +261,35 @@ pub struct TopicSeen {
     pub configs: BTreeMap<String, String>,
 }
 
+/// How far a canary got.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CanarySeen {
+    /// The message's hops: PostgreSQL's log, Kafka, PostgreSQL again.
+    pub message: Vec<Hop>,
+    /// Whether a row was allowed to be touched.
+    pub row_allowed: bool,
+    /// The row's hops: PostgreSQL, the topic, the object.
+    pub row: Vec<Hop>,
+    /// Why it went no further; none if it arrived.
+    pub stopped: Option<String>,
+}
+
+impl CanarySeen {
+    /// Whether the message made all of its hops.
+    pub fn message_arrived(&self) -> bool {
+        self.message.len() == 3
+    }
+}
+
+/// One step of a canary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hop {
+    /// Where it was seen.
+    pub place: String,
+    /// How long that took since the hop before, in milliseconds.
+    pub took_ms: u64,
+}
+
 /// Objects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreSeen {

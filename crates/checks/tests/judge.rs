@@ -3,7 +3,8 @@
 
 mod recorded;
 
-use datapipe_checks::{CHECKS, Category, Finding, Looked, Outcome, Seen, worst};
+use datapipe_checks::judge::judge_canary;
+use datapipe_checks::{CHECKS, CanarySeen, Category, Finding, Hop, Looked, Outcome, Seen, worst};
 use datapipe_core::connector::{JvmFlavour, for_jvm};
 use datapipe_core::settings::SinkFlavour;
 use serde_json::json;
@@ -15,7 +16,7 @@ fn a_healthy_pipeline_passes_every_check() {
     let plan = plan();
     let findings = judged(&plan.tables[0], &healthy(&plan.tables[0]));
     let codes: Vec<&str> = findings.iter().map(|finding| finding.code.as_str()).collect();
-    let all = CHECKS.iter().filter(|check| check.category != Category::Data).map(|check| check.code);
+    let all = CHECKS.iter().filter(|check| check.category < Category::Data).map(|check| check.code);
     assert_eq!(codes, all.collect::<Vec<_>>(), "every check, each once, in order");
     assert_eq!(worst(&findings), Outcome::Ok, "{findings:#?}");
 }
@@ -144,4 +145,51 @@ fn what_was_seen_before_these_checks_were_there_is_judged_too() {
     }
     let findings = judged(&plan.tables[0], &seen);
     assert_eq!(worst(&findings), Outcome::Skipped, "{findings:#?}");
+}
+
+#[test]
+fn a_canary_says_how_far_it_got_and_how_long_each_hop_took() {
+    let plan = plan();
+    let hop = |place: &str, took_ms: u64| Hop { place: place.to_owned(), took_ms };
+    let arrived = CanarySeen {
+        message: vec![hop("in the log", 10), hop("in Kafka", 900), hop("confirmed", 1500)],
+        row_allowed: true,
+        row: vec![hop("in PostgreSQL", 4), hop("in the topic", 30), hop("in an object", 2100)],
+        stopped: None,
+    };
+    let told = |seen: &CanarySeen| -> Vec<(Outcome, String)> {
+        judge_canary(&plan.tables[0], seen).into_iter().map(|it| (it.outcome, it.seen)).collect()
+    };
+    let well = told(&arrived);
+    assert_eq!(
+        well[0],
+        (Outcome::Ok, "in the log after 0.0 s, in Kafka after 0.9 s, confirmed after 1.5 s".to_owned())
+    );
+    assert!(well[1].0 == Outcome::Ok && well[1].1.ends_with("in an object after 2.1 s"), "{well:?}");
+
+    let quiet = CanarySeen { row_allowed: false, row: Vec::new(), ..arrived.clone() };
+    assert_eq!(told(&quiet).iter().map(|it| it.0).collect::<Vec<_>>(), [Outcome::Ok, Outcome::Skipped]);
+
+    let mut stuck = arrived.clone();
+    stuck.message.truncate(1);
+    stuck.row.clear();
+    stuck.stopped = Some("it is not in Kafka after 60 s".to_owned());
+    let stuck = told(&stuck);
+    assert_eq!(stuck[0], (Outcome::Failed, "it is not in Kafka after 60 s; in the log after 0.0 s".to_owned()));
+    assert_eq!(stuck[1].0, Outcome::Skipped);
+
+    let mut refused = arrived.clone();
+    refused.row.clear();
+    refused.stopped = Some("permission denied".to_owned());
+    let refused = told(&refused);
+    assert_eq!(
+        (refused[0].0, refused[1].0, refused[1].1.as_str()),
+        (Outcome::Ok, Outcome::Failed, "permission denied")
+    );
+
+    let mut unwritten = arrived;
+    unwritten.row.truncate(2);
+    unwritten.stopped = Some("it is not in an object after 60 s".to_owned());
+    let unwritten = told(&unwritten);
+    assert!(unwritten[1].0 == Outcome::Failed && unwritten[1].1.contains("in the topic after 0.0 s"), "{unwritten:?}");
 }

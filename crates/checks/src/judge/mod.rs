@@ -1,5 +1,6 @@
 //! Judging: findings from what was seen. Pure.
 
+mod canary;
 mod connector;
 mod data;
 mod kafka;
@@ -16,6 +17,7 @@ use datapipe_core::plan::PipelinePlan;
 use datapipe_core::port::connect::{ConfigMap, State};
 use datapipe_core::settings::Role;
 
+pub use self::canary::judge_canary;
 pub use self::data::judge_data;
 pub use self::roots::fold;
 

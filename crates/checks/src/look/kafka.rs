@@ -186,7 +186,7 @@ fn letter(record: &ReadRecord<'_>) -> LetterSeen {
 }
 
 /// What PostgreSQL may forget by what is stored, whoever stored it, and what that belongs to.
-async fn stored(
+pub(super) async fn stored(
     config: &KafkaConfig,
     pipeline: &PipelinePlan,
     source: &str,

@@ -1,5 +1,6 @@
 //! Asking: every system of a pipeline, side by side, each within the same limit of time.
 
+mod canary;
 mod data;
 mod kafka;
 mod postgres;
@@ -19,6 +20,7 @@ use datapipe_s3::S3Store;
 use crate::register::Category;
 use crate::seen::{Looked, Seen};
 
+pub use self::canary::Canary;
 pub use self::data::{How, Proof};
 
 /// Where everything is, and how long each answer may take.

@@ -119,7 +119,7 @@ const RELATION: &str = "SELECT c.relkind, c.relpersistence, c.relreplident, \
 const ORPHANS: &str = "SELECT slot_name FROM pg_replication_slots WHERE slot_name LIKE 'debezium\\_slot\\_%' \
     AND NOT active AND database = current_database()";
 
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 

@@ -58,6 +58,24 @@ async fn object(store: &S3Store, key: &str) -> Result<Option<ObjectSeen>, PortEr
     }))
 }
 
+/// The object that holds an offset, among the last ones; none if there is none yet.
+pub(super) async fn holding(
+    store: &S3Store,
+    pipeline: &PipelinePlan,
+    partition: i32,
+    offset: i64,
+) -> Result<Option<String>, PortError> {
+    let chains = newest(store, &pipeline.names.object_prefix).await?;
+    for key in chains.into_values().flatten() {
+        let head = store.head(&key).await?;
+        let meta = head.and_then(|head| ObjectMeta::from_map(&head.metadata).ok());
+        if meta.is_some_and(|meta| meta.partition == partition && (meta.covers_from..meta.next).contains(&offset)) {
+            return Ok(Some(format!("in {key}")));
+        }
+    }
+    Ok(None)
+}
+
 /// The last objects of the last folder, in order, by the chain they are of: names sort by time, and a chain's names are
 /// the same up to the last dash.
 async fn newest(store: &S3Store, prefix: &str) -> Result<BTreeMap<String, Vec<String>>, PortError> {

@@ -1,5 +1,6 @@
 //! The checks and their codes. A code is never given to another check.
 
+mod canary;
 mod connector;
 mod data;
 mod kafka;
@@ -25,11 +26,14 @@ pub enum Category {
     S3,
     /// The rows themselves.
     Data,
+    /// What is sent through and waited for.
+    Canary,
 }
 
 impl Category {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Worker, Self::Connector, Self::Postgres, Self::Kafka, Self::S3, Self::Data];
+    pub const ALL: [Self; 7] =
+        [Self::Worker, Self::Connector, Self::Postgres, Self::Kafka, Self::S3, Self::Data, Self::Canary];
 
     /// The word for it.
     pub const fn word(self) -> &'static str {
@@ -40,6 +44,7 @@ impl Category {
             Self::Kafka => "kafka",
             Self::S3 => "s3",
             Self::Data => "data",
+            Self::Canary => "canary",
         }
     }
 }
@@ -65,8 +70,15 @@ const fn check(code: &'static str, category: Category, [title, looks, why, remed
     Check { code, category, title, looks, why, remedy }
 }
 
-const GROUPS: [&[Check]; 6] =
-    [&worker::CHECKS, &connector::CHECKS, &postgres::CHECKS, &kafka::CHECKS, &store::CHECKS, &data::CHECKS];
+const GROUPS: [&[Check]; 7] = [
+    &worker::CHECKS,
+    &connector::CHECKS,
+    &postgres::CHECKS,
+    &kafka::CHECKS,
+    &store::CHECKS,
+    &data::CHECKS,
+    &canary::CHECKS,
+];
 
 const COUNT: usize = {
     let (mut count, mut group) = (0, 0);
@@ -122,7 +134,7 @@ mod tests {
     fn codes_are_in_order_and_their_own() {
         assert!(CHECKS.is_sorted_by(|one, next| one.code < next.code));
         for check in CHECKS {
-            let hundred = [1, 2, 3, 4, 5, 6][check.category as usize];
+            let hundred = [1, 2, 3, 4, 5, 6, 7][check.category as usize];
             assert!(check.code.starts_with(&format!("DP0{hundred}")), "{}", check.code);
             assert!([check.title, check.looks, check.why, check.remedy].iter().all(|text| !text.is_empty()));
         }

@@ -52,8 +52,14 @@ async fn verify_tells_a_healthy_pipeline_from_a_hurt_one() {
     assert_eq!(codes(&findings, "skipped"), none);
     // A quiet table stays well: longer than an object of this sink may take.
     tokio::time::sleep(std::time::Duration::from_secs(4)).await;
-    let (code, findings) = verify(&stage, &["--data", "--fail-on", "warning"]).await;
+    let canary = ["--canary-table", TABLE];
+    let (code, findings) = verify(&stage, &[&["--data", "--fail-on", "warning"], &canary[..]].concat()).await;
     assert_eq!(code, 0, "{findings:#?}");
+    for code in ["DP0701", "DP0702"] {
+        let hops = findings.iter().find(|finding| finding["code"] == code).unwrap();
+        println!("{}", hops["seen"]);
+        assert_eq!(hops["outcome"], "ok");
+    }
     let proof = findings.iter().find(|finding| finding["code"] == "DP0601").unwrap();
     println!("{}", proof["seen"]);
 
@@ -177,6 +183,9 @@ async fn ahead(stage: &Stage) {
     stage.sql(&format!("SELECT pg_replication_slot_advance('{slot}', pg_current_wal_lsn())")).await;
     let (code, findings) = verify(stage, &["--timeout", "5s"]).await;
     println!("moved: {:?}", codes(&findings, "failed"));
+    let (_, stuck) = verify(stage, &["--timeout", "5s", "--canary", "--catch-up", "1s"]).await;
+    let stuck = stuck.iter().find(|finding| finding["code"] == "DP0701").unwrap();
+    assert_eq!((&stuck["outcome"], &stuck["caused_by"]), (&"failed".into(), &serde_json::json!(["DP0101"])), "{stuck}");
     assert_eq!((code, codes(&findings, "failed")), (1, vec!["DP0101", "DP0304", "DP0405"]), "{findings:#?}");
     let follows = findings.iter().find(|finding| finding["code"] == "DP0304").unwrap();
     assert_eq!(follows["caused_by"], serde_json::json!(["DP0101"]));
