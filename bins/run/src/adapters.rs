@@ -64,7 +64,7 @@ impl Real {
 }
 
 /// Resolves a secret of a connector configuration.
-fn secret(config: &ConfigSecret, key: &str, allowed: &AllowList) -> Result<Secret, PortError> {
+pub(crate) fn secret(config: &ConfigSecret, key: &str, allowed: &AllowList) -> Result<Secret, PortError> {
     match config {
         ConfigSecret::Plain(value) => Ok(value.clone()),
         ConfigSecret::Reference(reference) => secrets::allow(allowed, reference)

@@ -2,37 +2,25 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use datapipe_checks::Category;
 use datapipe_core::settings::Span;
 
 /// Says whether every pipeline PostgreSQL -> Kafka -> S3 is healthy, and with --data whether S3 holds what PostgreSQL
 /// holds. Reads only, unless a canary is asked for.
 #[derive(Debug, Parser)]
-#[command(name = "datapipe-verify", version, after_help = EXIT_CODES)]
+#[command(name = "datapipe-verify", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
-    /// The file of settings [default: datapipe.toml, if it is there]
-    #[arg(long, value_name = "FILE", env = "DATAPIPE_CONFIG")]
-    pub(crate) config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
     /// One table by its SQL name; may be repeated [default: all]
     #[arg(long = "table", value_name = "TABLE")]
     pub(crate) tables: Vec<String>,
-    /// What serves the tables, KIND, or one table, TABLE=KIND: kafka-connect, hybrid or native; may be repeated
-    #[arg(long = "worker", value_name = "[TABLE=]KIND")]
-    pub(crate) workers: Vec<String>,
-    /// Servers for trials that are deployed along, as for datapipe-deploy
-    #[arg(long, value_name = "SERVER")]
-    pub(crate) with: Option<String>,
-    /// The settings are those of a deployment on Kubernetes: its servers are reached from inside of the cluster only,
-    /// so that workers and connectors are looked at, unless --only says otherwise
-    #[arg(long)]
-    pub(crate) deployed: bool,
     /// Which kinds of checks: worker, connector, postgres, kafka, s3, data, canary [default: all but data and canary]
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = category)]
     pub(crate) only: Vec<Category>,
-    /// One setting, above file and environment, as in worker.kind=native; may be repeated
-    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
-    pub(crate) set: Vec<(String, String)>,
     /// Where the workers' REST ports are asked
     #[arg(long, value_name = "HOST", default_value = "localhost")]
     pub(crate) host: String,
@@ -79,6 +67,48 @@ pub(crate) struct Cli {
     /// How long each system may take to answer
     #[arg(long, value_name = "TIME", default_value = "10s")]
     pub(crate) timeout: Span,
+}
+
+/// What else it does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Compare the native capture with the worker that runs a table, record by record, as datapipe-run shadow does; writes
+    /// nothing but a slot of its own, for as long as it runs
+    Shadow(Shadow),
+}
+
+/// `datapipe-verify shadow`
+#[derive(Debug, Args)]
+pub(crate) struct Shadow {
+    /// The table, by its SQL name
+    #[arg(value_name = "TABLE")]
+    pub(crate) table: String,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// How long to run beside it, as 30s or 5m
+    #[arg(long = "for", value_name = "TIME", default_value = "30s")]
+    pub(crate) span: Span,
+}
+
+/// Which settings.
+#[derive(Debug, Args)]
+pub(crate) struct Selection {
+    /// The file of settings [default: datapipe.toml, if it is there]
+    #[arg(long, value_name = "FILE", env = "DATAPIPE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// What serves the tables, KIND, or one table, TABLE=KIND: kafka-connect, hybrid or native; may be repeated
+    #[arg(long = "worker", value_name = "[TABLE=]KIND")]
+    pub(crate) workers: Vec<String>,
+    /// Servers for trials that are deployed along, as for datapipe-deploy
+    #[arg(long, value_name = "SERVER")]
+    pub(crate) with: Option<String>,
+    /// The settings are those of a deployment on Kubernetes: its servers are reached from inside of the cluster only,
+    /// so that workers and connectors are looked at, unless --only says otherwise
+    #[arg(long)]
+    pub(crate) deployed: bool,
+    /// One setting, above file and environment, as in worker.kind=native; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) set: Vec<(String, String)>,
 }
 
 /// How findings are printed.

@@ -3,6 +3,7 @@
 
 mod bundle;
 mod cli;
+mod shadow;
 mod show;
 mod verify;
 mod watch;
@@ -12,14 +13,18 @@ use std::process::ExitCode;
 use clap::Parser;
 use datapipe_boot::Exit;
 
-use cli::Cli;
+use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    ExitCode::from(verify::run(&cli).code())
+    let exit = match &cli.command {
+        Some(Command::Shadow(arguments)) => shadow::run(arguments),
+        None => verify::run(&cli),
+    };
+    ExitCode::from(exit.code())
 }
 
 /// Help and version are no errors; everything else about the command line is.

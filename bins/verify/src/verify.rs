@@ -13,7 +13,7 @@ use datapipe_core::port::clock::Clock as _;
 use futures_util::{StreamExt as _, stream};
 
 use crate::bundle::{self, Examined, Known};
-use crate::cli::{Cli, FailOn};
+use crate::cli::{Cli, FailOn, Selection};
 use crate::show;
 use crate::watch::Watch;
 
@@ -73,20 +73,7 @@ fn evidence(cli: &Cli, plan: &Plan, all: &[Examined], known: &Known) -> std::io:
 }
 
 fn planned(cli: &Cli) -> Result<Plan, Problems> {
-    let catalog = datapipe_catalog::all()?;
-    let kind = if cli.deployed { "kafka-connect" } else { "native" };
-    let workers = cli.workers.iter().map(|worker| match worker.split_once('=') {
-        Some((table, kind)) => (format!("tables.{}.worker.kind", table.replace('-', "_")), kind.to_owned()),
-        None => ("worker.kind".to_owned(), worker.clone()),
-    });
-    let with = cli.with.as_ref().map(|servers| ("deploy.with".to_owned(), format!("[{servers}]")));
-    let loaded = datapipe_boot::settings::load(&Sources {
-        file: cli.config.clone(),
-        defaults: vec![("worker.kind".to_owned(), kind.to_owned())],
-        flags: workers.chain(with).chain(cli.set.clone()).collect(),
-    });
-    let loaded = if cli.deployed { loaded.completed(datapipe_k8s::in_cluster) } else { loaded };
-    let plan = loaded.plan(&catalog)?.only(&cli.tables)?;
+    let plan = cli.selection.plan(&cli.tables)?;
     let known = |table: &&String| plan.tables.iter().any(|pipeline| pipeline.names.table == **table);
     let unknown = cli.canary_tables.iter().filter(|table| !known(table)).map(|table| {
         Problem::new(
@@ -99,10 +86,30 @@ fn planned(cli: &Cli) -> Result<Plan, Problems> {
     if problems.is_empty() { Ok(plan) } else { Err(Problems(problems)) }
 }
 
+impl Selection {
+    /// The plan for these tables, or for all.
+    pub(crate) fn plan(&self, tables: &[String]) -> Result<Plan, Problems> {
+        let catalog = datapipe_catalog::all()?;
+        let kind = if self.deployed { "kafka-connect" } else { "native" };
+        let workers = self.workers.iter().map(|worker| match worker.split_once('=') {
+            Some((table, kind)) => (format!("tables.{}.worker.kind", table.replace('-', "_")), kind.to_owned()),
+            None => ("worker.kind".to_owned(), worker.clone()),
+        });
+        let with = self.with.as_ref().map(|servers| ("deploy.with".to_owned(), format!("[{servers}]")));
+        let loaded = datapipe_boot::settings::load(&Sources {
+            file: self.config.clone(),
+            defaults: vec![("worker.kind".to_owned(), kind.to_owned())],
+            flags: workers.chain(with).chain(self.set.clone()).collect(),
+        });
+        let loaded = if self.deployed { loaded.completed(datapipe_k8s::in_cluster) } else { loaded };
+        loaded.plan(&catalog)?.only(tables)
+    }
+}
+
 /// What is not looked at, and why.
 fn left_out(cli: &Cli) -> BTreeMap<Category, String> {
     let outside = [Category::Worker, Category::Connector];
-    let left = |category: &Category| match (cli.only.as_slice(), cli.deployed) {
+    let left = |category: &Category| match (cli.only.as_slice(), cli.selection.deployed) {
         ([], true) if !outside.contains(category) => {
             Some("it is reached from inside of the cluster only: --only asks for it all the same".to_owned())
         }

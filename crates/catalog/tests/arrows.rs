@@ -24,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("postgres", &["core"]),
     ("s3", &["core"]),
     ("reconcile", &["core", "parquet"]),
+    ("shadow", &["core", "engine", "kafka", "postgres", "worker"]),
     ("testkit", &["core"]),
     ("worker", &["connect", "core", "engine"]),
     ("catalog", &["core", "table-*"]),
@@ -32,9 +33,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("deploy", &["boot", "catalog", "core", "k8s"]),
     (
         "run",
-        &["boot", "catalog", "connect", "core", "embedded", "engine", "kafka", "postgres", "reconcile", "s3", "worker"],
+        &["boot", "catalog", "connect", "core", "embedded", "kafka", "postgres", "reconcile", "s3", "shadow", "worker"],
     ),
-    ("verify", &["boot", "catalog", "checks", "core", "k8s"]),
+    ("verify", &["boot", "catalog", "checks", "core", "k8s", "shadow"]),
     // The facade re-exports rooms, by feature.
     (
         "datapipe",

@@ -23,7 +23,8 @@ const LETTER_OFFSETS: i64 = 16;
 /// A text of a dead letter is cut after so many characters.
 const LETTER_CHARS_MAX: usize = 200;
 
-pub(super) fn config(plan: &KafkaPlan, resolve: Resolve<'_>) -> Result<KafkaConfig, String> {
+/// The plan's cluster, with its secrets.
+pub fn config(plan: &KafkaPlan, resolve: Resolve<'_>) -> Result<KafkaConfig, String> {
     let (mut texts, mut secrets) = (BTreeMap::new(), BTreeMap::new());
     for (key, value) in &plan.properties {
         match value.parse() {

@@ -22,6 +22,7 @@ use crate::seen::{Looked, Seen};
 
 pub use self::canary::Canary;
 pub use self::data::{How, Proof};
+pub use self::kafka::config as kafka_config;
 
 /// Where everything is, and how long each answer may take.
 pub struct Servers {

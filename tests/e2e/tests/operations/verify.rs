@@ -63,6 +63,7 @@ async fn verify_tells_a_healthy_pipeline_from_a_hurt_one() {
     let proof = findings.iter().find(|finding| finding["code"] == "DP0601").unwrap();
     println!("{}", proof["seen"]);
 
+    shadowed(&stage).await;
     evidence(&stage, &worker).await;
 
     // Two things at once, and each is found with its remedy.
@@ -132,6 +133,24 @@ async fn disordered(stage: &Stage) {
     stage.sql("SELECT pg_drop_replication_slot('debezium_slot_carts')").await;
     stage.sql("DROP PUBLICATION dbz_publication_carts").await;
     alter(&bootstrap, &names(TABLE).offsets_topic, "cleanup.policy", "compact").await;
+}
+
+/// A native capture beside a native worker makes the same records.
+async fn shadowed(stage: &Stage) {
+    let mut program = Command::new(program_named("datapipe-verify").unwrap());
+    program.arg("shadow");
+    let mut command = stage.settings.given(program, &stage.servers, "shadow");
+    command.args([TABLE, "--for", "3s"]);
+    let shadow = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let slot = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'datapipe_shadow_users'";
+    let active = format!("{slot} AND active");
+    eventually("the shadow to stream", PATIENCE, async || stage.number(&active).await == 1).await;
+    stage.sql("UPDATE users SET name = 'shadowed' WHERE id < 20; DELETE FROM users WHERE id = 3").await;
+    let output = shadow.await.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    println!("{}", text.trim());
+    assert!(output.status.success() && text.starts_with("users: 21 records alike, 0 differing"), "{output:?}");
+    assert_eq!(stage.number(slot).await, 0, "its slot is dropped");
 }
 
 /// What is given to others holds no secret and no row, wherever each has been: in the environment, in a configuration in

@@ -15,22 +15,48 @@ pub(crate) struct Taken {
 
 /// What the comparison came to.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     /// Records that both have, alike.
-    pub(crate) alike: u64,
+    pub alike: u64,
     /// Records of transactions that one side had not come to.
-    pub(crate) beyond: u64,
-    /// How many differ, and some of them.
-    pub(crate) differing: u64,
-    pub(crate) examples: Vec<Difference>,
+    pub beyond: u64,
+    /// How many differ.
+    pub differing: u64,
+    /// Some of those that differ.
+    pub examples: Vec<Difference>,
+}
+
+impl Verdict {
+    /// Whether something was compared, and nothing differs.
+    pub const fn sound(&self) -> bool {
+        self.differing == 0 && self.alike > 0
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { alike, beyond, differing, examples } = self;
+        writeln!(
+            f,
+            "{alike} records alike, {differing} differing; {beyond} of transactions that only one side has seen"
+        )?;
+        examples.iter().try_for_each(|example| writeln!(f, "{example}"))?;
+        if *alike == 0 {
+            writeln!(f, "nothing was compared: change rows of the table meanwhile, and see that its worker runs")?;
+        }
+        Ok(())
+    }
 }
 
 /// One record that is not the same on both sides.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Difference {
-    pub(crate) key: String,
-    pub(crate) topic: Option<String>,
-    pub(crate) native: Option<String>,
+pub struct Difference {
+    /// The record's key.
+    pub key: String,
+    /// What is in the topic.
+    pub topic: Option<String>,
+    /// What the native capture made.
+    pub native: Option<String>,
 }
 
 impl fmt::Display for Difference {
