@@ -7,6 +7,7 @@
 mod again;
 mod duckdb;
 mod early;
+mod faults;
 mod formats;
 mod proof;
 mod references;
