@@ -38,6 +38,10 @@ const RULES: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Follows from others while it is a warning. Once it has failed (a slot is lost), what it came from can be mended and it
+/// stays.
+const FINAL: &[&str] = &["DP0305"];
+
 /// What a table that was never started lacks.
 const MADE_BY_A_START: &[&str] = &["DP0303", "DP0306", "DP0402"];
 
@@ -106,7 +110,8 @@ fn of_connectors(findings: &[Finding], pipeline: &PipelinePlan, seen: &Seen, out
 pub fn fold(mut findings: Vec<Finding>) -> Vec<Finding> {
     for at in 0..findings.len() {
         let Finding { code, outcome, caused_by, .. } = &findings[at];
-        if *outcome < Outcome::Warning || !caused_by.is_empty() {
+        let is_final = *outcome == Outcome::Failed && FINAL.contains(&code.as_str());
+        if *outcome < Outcome::Warning || !caused_by.is_empty() || is_final {
             continue;
         }
         let rule = RULES.iter().find(|(consequence, _)| consequence == code);

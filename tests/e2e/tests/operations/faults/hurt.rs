@@ -287,9 +287,9 @@ impl Scene {
             self.stage.ask(&status).await.as_deref() == Some("lost")
         })
         .await;
-        self.worker = Some(self.stage.worker("worker", &[TABLE], &[]));
-        self.shows("log that the slot needs removed", &["DP0305", "DP0404"]).await;
+        self.shows("log that the slot needs removed", &["DP0101", "DP0305", "DP0404"]).await;
         self.stage.sql(&format!("SELECT pg_drop_replication_slot('{slot}')")).await;
+        self.worker = Some(self.stage.worker("worker", &[TABLE], &[]));
         self.shows("slot dropped", &["DP0303", "DP0404"]).await;
         self.row().await;
         self.stage.sql(&format!("SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')")).await;
