@@ -81,15 +81,18 @@ pub(crate) fn files(
     for seen in &looks {
         clean.learn(seen);
     }
-    let is_about_rows = |finding: &&Finding| {
-        let check = CHECKS.iter().find(|check| check.code == finding.code);
-        check.is_none_or(|check| check.category == Category::Data)
+    let category = |finding: &Finding| CHECKS.iter().find(|check| check.code == finding.code).map(|it| it.category);
+    // What the seen does not hold.
+    let beside = |clean: &Clean, finding: &Finding| match category(finding) {
+        None | Some(Category::Data) => Some(clean.about_rows(finding)),
+        Some(Category::Canary | Category::Kubernetes) => Some(clean.in_words(finding)),
+        Some(_) => None,
     };
     let (mut findings, mut files) = (Vec::new(), vec![("README.txt".to_owned(), ABOUT.to_owned())]);
     for (pipeline, one) in plan.tables.iter().zip(all) {
         let seen = clean.seen(pipeline, &one.seen);
         let mut own = judge(pipeline, &seen, now_ms);
-        own.extend(one.findings.iter().filter(is_about_rows).map(|finding| clean.about_rows(finding)));
+        own.extend(one.findings.iter().filter_map(|finding| beside(&clean, finding)));
         findings.extend(fold(own));
         files.push((format!("seen/{}.json", pipeline.names.table), document(&clean, &seen)));
     }

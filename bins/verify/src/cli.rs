@@ -18,7 +18,8 @@ pub(crate) struct Cli {
     /// One table by its SQL name; may be repeated [default: all]
     #[arg(long = "table", value_name = "TABLE")]
     pub(crate) tables: Vec<String>,
-    /// Which kinds of checks: worker, connector, postgres, kafka, s3, data, canary [default: all but data and canary]
+    /// Which kinds of checks: worker, connector, postgres, kafka, s3, data, canary, kubernetes [default: all
+    /// but data, canary and kubernetes]
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = category)]
     pub(crate) only: Vec<Category>,
     /// Where the workers' REST ports are asked
@@ -46,6 +47,12 @@ pub(crate) struct Cli {
     /// repeated
     #[arg(long = "canary-table", value_name = "TABLE")]
     pub(crate) canary_tables: Vec<String>,
+    /// Look at the pods of the workers, too
+    #[arg(long)]
+    pub(crate) pods: bool,
+    /// The context of the kubeconfig whose pods are looked at [default: the current one]
+    #[arg(long, value_name = "CONTEXT")]
+    pub(crate) context: Option<String>,
     /// How to print it
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,

@@ -3,6 +3,7 @@
 
 mod bundle;
 mod cli;
+mod pods;
 mod shadow;
 mod show;
 mod verify;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use datapipe_boot::settings::Sources;
 use datapipe_boot::{Exit, SystemClock, report, signals};
-use datapipe_checks::judge::{fold, judge, judge_canary, judge_data};
+use datapipe_checks::judge::{fold, judge, judge_canary, judge_data, judge_pods};
 use datapipe_checks::look::{Canary, How, Proof, Servers, look};
 use datapipe_checks::{Category, Finding, Outcome, worst};
 use datapipe_core::plan::{PipelinePlan, Plan, Problem, Problems};
@@ -14,6 +14,7 @@ use futures_util::{StreamExt as _, stream};
 
 use crate::bundle::{self, Examined, Known};
 use crate::cli::{Cli, FailOn, Selection};
+use crate::pods::Pods;
 use crate::show;
 use crate::watch::Watch;
 
@@ -133,12 +134,13 @@ async fn looks(cli: &Cli, plan: &Plan, known: &Known) -> std::io::Result<Looks> 
     let how = How { patience: cli.catch_up.0, one_of: cli.one_of, keep: cli.keep.clone() };
     let at_once = if data { PROOFS_MAX } else { LOOKS_MAX };
     let stop = if cli.watch.is_some() { Some(signals::shutdown()?) } else { None };
+    let pods = Pods::of(cli).await;
     let (begun, mut watch) = (Instant::now(), Watch::default());
     loop {
         let mut looks = Vec::new();
         for pipeline in &plan.tables {
             let canary = canary(cli, pipeline);
-            looks.push(examine(&servers, plan, pipeline, data.then_some(&how), canary));
+            looks.push(examine(&servers, plan, pipeline, data.then_some(&how), canary, &pods));
         }
         let all: Vec<Examined> = stream::iter(looks).buffered(at_once).collect().await;
         let worst = all.iter().map(|one| worst(&one.findings)).max().unwrap_or(Outcome::Ok);
@@ -175,6 +177,7 @@ async fn examine(
     pipeline: &PipelinePlan,
     data: Option<&How>,
     canary: Option<Canary>,
+    pods: &Pods,
 ) -> Examined {
     // What the canary meets is then seen by the look.
     let sent = match canary {
@@ -187,6 +190,9 @@ async fn examine(
         findings.extend(judge_data(pipeline, &Proof::of(servers, pipeline, how).await));
     }
     findings.extend(sent);
+    if let Some(pods) = pods.look(&pipeline.names.worker).await {
+        findings.extend(judge_pods(pipeline, &pods, now_ms()));
+    }
     Examined { seen, findings: fold(findings) }
 }
 

@@ -145,6 +145,11 @@ impl Clean {
         finding
     }
 
+    /// A finding that is made of somebody's words.
+    pub fn in_words(&self, finding: &Finding) -> Finding {
+        Finding { seen: self.words(&finding.seen), ..finding.clone() }
+    }
+
     /// A line of a worker's log.
     pub fn line(&self, line: &str) -> String {
         let line: String = line.chars().take(LINE_CHARS_MAX).collect();

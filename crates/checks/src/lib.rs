@@ -16,6 +16,6 @@ mod seen;
 pub use finding::{Finding, Outcome, worst};
 pub use register::{CHECKS, Category, Check, index, page};
 pub use seen::{
-    CanarySeen, GroupSeen, HiddenSeen, Hop, KafkaSeen, Lag, LetterSeen, Looked, MetricsSeen, ObjectSeen, PostgresSeen,
-    PublicationSeen, RelationSeen, Seen, SlotSeen, StoreSeen, StoredOf, TopicSeen, WorkerSeen,
+    CanarySeen, GroupSeen, HiddenSeen, Hop, KafkaSeen, Lag, LetterSeen, Looked, MetricsSeen, ObjectSeen, PodSeen,
+    PostgresSeen, PublicationSeen, RelationSeen, Seen, SlotSeen, StoreSeen, StoredOf, TopicSeen, WorkerSeen,
 };

@@ -261,6 +261,23 @@ pub struct TopicSeen {
     pub configs: BTreeMap<String, String>,
 }
 
+/// A pod of a table's worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodSeen {
+    /// Its name.
+    pub name: String,
+    /// Why it is not ready; none if it is.
+    pub not_ready: Option<String>,
+    /// How often its containers were started again.
+    pub restarts: u32,
+    /// How one of them ended the last time.
+    pub ended: Option<String>,
+    /// When that was, in milliseconds since 1970-01-01 UTC.
+    pub ended_ms: Option<i64>,
+    /// The memory limits of its containers.
+    pub limits: Vec<String>,
+}
+
 /// How far a canary got.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CanarySeen {

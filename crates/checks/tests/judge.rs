@@ -3,8 +3,8 @@
 
 mod recorded;
 
-use datapipe_checks::judge::judge_canary;
-use datapipe_checks::{CHECKS, CanarySeen, Category, Finding, Hop, Looked, Outcome, Seen, worst};
+use datapipe_checks::judge::{fold, judge_canary, judge_pods};
+use datapipe_checks::{CHECKS, CanarySeen, Category, Finding, Hop, Looked, Outcome, PodSeen, Seen, worst};
 use datapipe_core::connector::{JvmFlavour, for_jvm};
 use datapipe_core::settings::SinkFlavour;
 use serde_json::json;
@@ -46,7 +46,7 @@ fn what_was_not_asked_is_skipped_with_the_reason() {
 }
 
 /// Code and causes of what is wrong, in order.
-fn told(findings: &[Finding]) -> Vec<(&str, Vec<&str>)> {
+fn causes(findings: &[Finding]) -> Vec<(&str, Vec<&str>)> {
     let wrong = findings.iter().filter(|finding| finding.outcome >= Outcome::Warning);
     wrong.map(|it| (it.code.as_str(), it.caused_by.iter().map(String::as_str).collect())).collect()
 }
@@ -80,10 +80,10 @@ fn each_connector_that_is_down_has_its_own_root() {
     ];
     let findings = hurt(pipeline, both);
     let expected = vec![("DP0301", vec![]), ("DP0202", vec!["DP0301", "DP0501"]), ("DP0501", vec![])];
-    assert_eq!(told(&findings), expected);
+    assert_eq!(causes(&findings), expected);
     // The sink has failed as well, and nothing says why: that is told for itself.
     let findings = hurt(pipeline, vec![(tasks(0), failed.clone()), (tasks(1), failed), ("/postgres".to_owned(), away)]);
-    assert_eq!(told(&findings), [("DP0202", vec![]), ("DP0301", vec![])]);
+    assert_eq!(causes(&findings), [("DP0202", vec![]), ("DP0301", vec![])]);
 }
 
 #[test]
@@ -117,6 +117,13 @@ fn a_jvm_worker_is_judged_as_one() {
     // Where the version is not safe for exactly once, that is what is told.
     let old = hurt(pipeline, jvm("exactly.once.support", "3.6.3.Final"));
     assert_eq!(codes(&old, Outcome::Warning), ["DP0204"]);
+    let mut ahead = jvm("no such key", "3.7.0.Final");
+    ahead.push(("/postgres/seen/slot/confirmed".to_owned(), json!(2000)));
+    assert_eq!(codes(&hurt(pipeline, ahead.clone()), Outcome::Failed), ["DP0405"]);
+    // Where the driver confirms by its own rule, a slot that is ahead is no proof of a gap.
+    let mut plan = plan.clone();
+    plan.tables[0].connectors[0].config.insert("lsn.flush.mode".to_owned(), "connector_and_driver".to_owned());
+    assert!(codes(&hurt(&plan.tables[0], ahead), Outcome::Failed).is_empty());
     let mut shared = jvm("no such key", "3.7.0.Final");
     shared.push(("/kafka/seen/group/members".to_owned(), json!(["a at 10.0.0.7", "b at 10.0.0.8"])));
     assert_eq!(codes(&hurt(pipeline, shared), Outcome::Warning), ["DP0406"]);
@@ -192,4 +199,43 @@ fn a_canary_says_how_far_it_got_and_how_long_each_hop_took() {
     unwritten.stopped = Some("it is not in an object after 60 s".to_owned());
     let unwritten = told(&unwritten);
     assert!(unwritten[1].0 == Outcome::Failed && unwritten[1].1.contains("in the topic after 0.0 s"), "{unwritten:?}");
+}
+
+#[test]
+fn pods_are_told_in_words_and_a_worker_that_is_away_follows_from_its_pod() {
+    let plan = plan();
+    let pipeline = &plan.tables[0];
+    let well = PodSeen {
+        name: "kafka-connect-users-1".to_owned(),
+        limits: vec!["native 250Mi".to_owned()],
+        ..PodSeen::default()
+    };
+    let killed = |hours: i64| PodSeen {
+        restarts: 3,
+        ended: Some("native took more memory than 250Mi and was killed".to_owned()),
+        ended_ms: Some(NOW_MS - hours * 3_600_000),
+        ..well.clone()
+    };
+    let starting = PodSeen { not_ready: Some("native is starting".to_owned()), ..well.clone() };
+    let told = |pods: Looked<Vec<PodSeen>>| -> Vec<(Outcome, String)> {
+        judge_pods(pipeline, &pods, NOW_MS).into_iter().map(|it| (it.outcome, it.seen)).collect()
+    };
+    let outcomes = |pods| told(pods).iter().map(|it| it.0).collect::<Vec<_>>();
+    assert_eq!(outcomes(Looked::Seen(vec![well.clone()])), [Outcome::Ok, Outcome::Ok]);
+    assert_eq!(outcomes(Looked::Seen(vec![killed(1), well.clone()])), [Outcome::Ok, Outcome::Warning]);
+    assert_eq!(outcomes(Looked::Seen(vec![killed(48)])), [Outcome::Ok, Outcome::Ok]);
+    assert_eq!(outcomes(Looked::Seen(vec![starting])), [Outcome::Failed, Outcome::Ok]);
+    assert_eq!(outcomes(Looked::Seen(Vec::new())), [Outcome::Failed, Outcome::Skipped]);
+    assert_eq!(outcomes(Looked::Silent("no route".to_owned())), [Outcome::Failed, Outcome::Skipped]);
+    assert_eq!(outcomes(Looked::Left("no --pods".to_owned())), [Outcome::Skipped, Outcome::Skipped]);
+    let words = &told(Looked::Seen(vec![killed(1)]))[1].1;
+    assert_eq!(
+        words,
+        "native took more memory than 250Mi and was killed, 60 min ago; 3 restarts; limits: native 250Mi"
+    );
+
+    let mut findings = hurt(pipeline, vec![("/worker".to_owned(), json!({ "silent": "connection refused" }))]);
+    findings.extend(judge_pods(pipeline, &Looked::Seen(Vec::new()), NOW_MS));
+    let findings = fold(findings);
+    assert_eq!(causes(&findings), [("DP0801", vec![]), ("DP0101", vec!["DP0801"])]);
 }

@@ -27,6 +27,15 @@ pub(super) fn judge(
         Looked::Silent(_) | Looked::Left(_) => None,
     };
     match (slot, seen.stored) {
+        // By its own rule the driver confirms what the connector has not stored, on a quiet table.
+        (Some(slot), Some(stored)) if slot > stored && driver_confirms(pipeline) => {
+            let next = "set lsn.flush.mode to connector, and heartbeat.action.query to move a quiet table's slot";
+            found.warn(
+                "DP0405",
+                format!("the slot is at {slot}, {stored} is stored: a restart may not find its place"),
+                next,
+            );
+        }
         (Some(slot), Some(stored)) if slot > stored => {
             let next = "rows may be missing: start anew with a snapshot, as the worker's error says";
             found.fail("DP0405", format!("the slot is at {slot}, and only {stored} is stored"), next);
@@ -41,6 +50,11 @@ pub(super) fn judge(
     readers::group(pipeline, seen, found);
     readers::hidden(seen, now_ms, found);
     readers::retention(pipeline, seen, now_ms, found);
+}
+
+fn driver_confirms(pipeline: &PipelinePlan) -> bool {
+    let mode = pipeline.connector(Role::Source).and_then(|source| source.config.get("lsn.flush.mode"));
+    pipeline.worker.kind.runs_in_jvm(Role::Source) && mode.is_some_and(|mode| mode != "connector")
 }
 
 fn letters(pipeline: &PipelinePlan, seen: &KafkaSeen, found: &mut Findings<'_>) {

@@ -5,6 +5,7 @@ mod connector;
 mod data;
 mod kafka;
 mod plugins;
+mod pods;
 mod postgres;
 mod readers;
 mod roots;
@@ -19,6 +20,7 @@ use datapipe_core::settings::Role;
 
 pub use self::canary::judge_canary;
 pub use self::data::judge_data;
+pub use self::pods::judge_pods;
 pub use self::roots::fold;
 
 use crate::finding::{Finding, Findings};

@@ -18,6 +18,7 @@ const OF_SINK: &[&str] = &["DP0501", "DP0401", "DP0505", "DP0504", "DP0402", "DP
 /// A finding, and what it may follow from; the first that is there counts. DP0202 is not among them, because it speaks of
 /// two connectors.
 const RULES: &[(&str, &[&str])] = &[
+    ("DP0101", &["DP0801"]),
     ("DP0102", &["DP0401"]),
     ("DP0303", &["DP0311"]),
     ("DP0304", &["DP0101", "DP0201", "DP0202", "DP0102"]),

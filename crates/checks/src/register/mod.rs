@@ -4,6 +4,7 @@ mod canary;
 mod connector;
 mod data;
 mod kafka;
+mod pods;
 mod postgres;
 mod store;
 mod worker;
@@ -28,12 +29,22 @@ pub enum Category {
     Data,
     /// What is sent through and waited for.
     Canary,
+    /// The pods of a deployment.
+    Kubernetes,
 }
 
 impl Category {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Worker, Self::Connector, Self::Postgres, Self::Kafka, Self::S3, Self::Data, Self::Canary];
+    pub const ALL: [Self; 8] = [
+        Self::Worker,
+        Self::Connector,
+        Self::Postgres,
+        Self::Kafka,
+        Self::S3,
+        Self::Data,
+        Self::Canary,
+        Self::Kubernetes,
+    ];
 
     /// The word for it.
     pub const fn word(self) -> &'static str {
@@ -45,6 +56,7 @@ impl Category {
             Self::S3 => "s3",
             Self::Data => "data",
             Self::Canary => "canary",
+            Self::Kubernetes => "kubernetes",
         }
     }
 }
@@ -70,7 +82,7 @@ const fn check(code: &'static str, category: Category, [title, looks, why, remed
     Check { code, category, title, looks, why, remedy }
 }
 
-const GROUPS: [&[Check]; 7] = [
+const GROUPS: [&[Check]; 8] = [
     &worker::CHECKS,
     &connector::CHECKS,
     &postgres::CHECKS,
@@ -78,6 +90,7 @@ const GROUPS: [&[Check]; 7] = [
     &store::CHECKS,
     &data::CHECKS,
     &canary::CHECKS,
+    &pods::CHECKS,
 ];
 
 const COUNT: usize = {
@@ -134,7 +147,7 @@ mod tests {
     fn codes_are_in_order_and_their_own() {
         assert!(CHECKS.is_sorted_by(|one, next| one.code < next.code));
         for check in CHECKS {
-            let hundred = [1, 2, 3, 4, 5, 6, 7][check.category as usize];
+            let hundred = [1, 2, 3, 4, 5, 6, 7, 8][check.category as usize];
             assert!(check.code.starts_with(&format!("DP0{hundred}")), "{}", check.code);
             assert!([check.title, check.looks, check.why, check.remedy].iter().all(|text| !text.is_empty()));
         }

@@ -8,7 +8,7 @@ pub(super) const CHECKS: [Check; 5] = [
             "the bucket can be listed",
             "The objects below the table's prefix, with the sink's keys.",
             "The sink needs the same endpoint, bucket and keys.",
-            "The message says what failed: the endpoint, the keys, the bucket or its policy.",
+            "The message says what failed: the endpoint, the keys, the bucket or its policy. Looking needs `s3:ListBucket` on the bucket and `s3:GetObject` on its objects; the sink needs `s3:PutObject` beside them.",
         ],
     ),
     check(

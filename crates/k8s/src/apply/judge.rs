@@ -70,7 +70,7 @@ fn has_ended(container: &ContainerStatus) -> bool {
     [&container.state, &container.last_state].into_iter().flatten().any(|state| state.terminated.is_some())
 }
 
-fn limit(pod: &Pod, container: &str) -> String {
+pub(super) fn limit(pod: &Pod, container: &str) -> String {
     let spec = pod.spec.as_ref();
     let all = spec.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
     let found = all
@@ -106,7 +106,7 @@ fn trouble(container: &ContainerStatus, limit: &str) -> Option<String> {
 }
 
 /// How it ended, now or before it was started again.
-fn ended(container: &ContainerStatus, state: &ContainerState, limit: &str) -> Option<String> {
+pub(super) fn ended(container: &ContainerStatus, state: &ContainerState, limit: &str) -> Option<String> {
     let last = container.last_state.as_ref().and_then(|last| last.terminated.as_ref());
     let ended = state.terminated.as_ref().filter(|ended| ended.exit_code != 0).or(last)?;
     let times = container.restart_count;

@@ -9,6 +9,7 @@ mod events;
 mod inside;
 mod judge;
 mod operate;
+mod pods;
 mod preflight;
 mod prune;
 mod tool;
@@ -24,6 +25,7 @@ pub use cluster::{Cluster, ClusterError};
 pub use delete::{Deletion, delete, deletion};
 pub use difference::{Change, What};
 pub use operate::{Action, operate};
+pub use pods::PodView;
 
 use crate::options::RenderOptions;
 use crate::{Tree, render};
