@@ -39,6 +39,9 @@ pub(crate) struct Cli {
     /// since are read
     #[arg(long, value_name = "FOLDER", conflicts_with = "one_of")]
     pub(crate) keep: Option<PathBuf>,
+    /// Have rows that are lost or differ read again by their worker, 8000 at most, and compare again. Needs source.signals
+    #[arg(long, conflicts_with = "one_of")]
+    pub(crate) repair: bool,
     /// Send a message through each pipeline and time its hops: it tells a quiet table from one that is stuck. Writes a
     /// message into PostgreSQL's log
     #[arg(long)]

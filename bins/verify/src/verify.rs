@@ -130,8 +130,8 @@ struct Looks {
 async fn looks(cli: &Cli, plan: &Plan, known: &Known) -> std::io::Result<Looks> {
     let resolve = |reference: &_| known.resolve(reference);
     let servers = Servers::new(plan, &cli.host, cli.timeout.0, &resolve).without(left_out(cli));
-    let data = cli.data || cli.only.contains(&Category::Data);
-    let how = How { patience: cli.catch_up.0, one_of: cli.one_of, keep: cli.keep.clone() };
+    let data = cli.data || cli.repair || cli.only.contains(&Category::Data);
+    let how = How { patience: cli.catch_up.0, one_of: cli.one_of, keep: cli.keep.clone(), repair: cli.repair };
     let at_once = if data { PROOFS_MAX } else { LOOKS_MAX };
     let stop = if cli.watch.is_some() { Some(signals::shutdown()?) } else { None };
     let pods = Pods::of(cli).await;

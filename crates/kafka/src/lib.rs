@@ -40,4 +40,4 @@ pub use murmur2::{murmur2, partition_of};
 pub use offset_store::KafkaOffsetStore;
 pub use ownership::{Generation, Ownership, SESSION_TIMEOUT};
 pub use producer::{ProducerSettings, TransactionalProducer};
-pub use signals::SignalTopic;
+pub use signals::{SignalTopic, send as send_signal};

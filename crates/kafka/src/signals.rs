@@ -8,10 +8,12 @@ use datapipe_core::signal::Signal;
 use rdkafka::Message;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::util::Timeout;
 use tokio::time::{Duration, timeout};
 
-use crate::client::{Background, Logged};
+use crate::client::{Background, Logged, REQUEST_TIMEOUT};
 use crate::config::KafkaConfig;
 use crate::error::{plain, port_error};
 use crate::tail;
@@ -28,6 +30,23 @@ pub struct SignalTopic {
     /// The key of the records that are for this source.
     key: String,
     reading: Option<Reading>,
+}
+
+/// Sends a signal to the source with this topic prefix.
+pub async fn send(config: &KafkaConfig, topic: &str, topic_prefix: &str, signal: &str) -> Result<(), PortError> {
+    let failed = |error: &KafkaError| port_error(format!("sending a signal to topic {topic}"), error);
+    let producer: FutureProducer<Logged> = config
+        .client()
+        .set("enable.idempotence", "true")
+        .set("partitioner", "murmur2_random")
+        .set("linger.ms", "0")
+        .set("message.timeout.ms", REQUEST_TIMEOUT.as_millis().to_string())
+        .create_with_context(Logged)
+        .map_err(|error| failed(&error))?;
+    let producer = Background::new(producer);
+    let record = FutureRecord::to(topic).key(topic_prefix).payload(signal);
+    producer.send(record, Timeout::After(REQUEST_TIMEOUT)).await.map_err(|(error, _)| failed(&error))?;
+    Ok(())
 }
 
 /// A consumer, and the record that it gives next.

@@ -5,6 +5,9 @@ use std::fmt;
 use datapipe_core::Lsn;
 use serde::Serialize;
 
+/// Examples of one kind that are shown in words.
+const SHOWN_MAX: usize = 10;
+
 /// The outcome of a comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -203,10 +206,11 @@ impl fmt::Display for Report {
 }
 
 fn write_examples<T: fmt::Display>(f: &mut fmt::Formatter<'_>, name: &str, count: u64, examples: &[T]) -> fmt::Result {
-    for example in examples {
+    let shown = examples.len().min(SHOWN_MAX);
+    for example in &examples[..shown] {
         write!(f, "\n  {name}: {example}")?;
     }
-    match count - examples.len() as u64 {
+    match count - shown as u64 {
         0 => Ok(()),
         more => write!(f, "\n  {name}: and {more} more"),
     }

@@ -10,7 +10,7 @@ use crate::look::Proof;
 pub fn judge_data(pipeline: &PipelinePlan, proof: &Proof) -> Vec<Finding> {
     let mut findings = Findings::of(&pipeline.names.table);
     match proof {
-        Proof::Compared { report, took, waited } if report.proven() => {
+        Proof::Compared { report, took, waited, repaired } if report.proven() => {
             let Report { rows, events, objects, later, one_of, since, .. } = report.as_ref();
             let place = if *objects == 0 { "the topic".to_owned() } else { format!("{objects} objects") };
             let mut words = format!("{rows} rows are what {events} events in {place} lead to");
@@ -23,13 +23,16 @@ pub fn judge_data(pipeline: &PipelinePlan, proof: &Proof) -> Vec<Finding> {
             if *later > 0 {
                 let _ = write!(words, "; {later} events came after them");
             }
+            if *repaired > 0 {
+                let _ = write!(words, "; {repaired} rows were read again first");
+            }
             let (took, waited) = (took.as_secs_f64(), waited.as_secs_f64());
             let _ = write!(words, "; {took:.1} s, {waited:.1} of them waiting for the pipeline");
             findings.ok("DP0601", words);
         }
         Proof::Compared { report, .. } => {
-            let next =
-                "rows are lost or altered, or somebody has changed objects: the keys and objects above say which";
+            let next = "rows are lost or altered, or somebody has changed objects: the keys and objects above say which; \
+                        --repair has lost and differing rows read again";
             findings.fail("DP0601", report.to_string(), next);
         }
         Proof::Broken(why) => {

@@ -6,13 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use datapipe_core::Lsn;
+use datapipe_core::change::Relation;
 use datapipe_core::connector::{SinkConfig, SourceConfig};
 use datapipe_core::plan::PipelinePlan;
 use datapipe_core::port::PortError;
-use datapipe_core::port::rows::Moment;
+use datapipe_core::port::rows::{Moment, RowSource as _};
 use datapipe_core::settings::Role;
 use datapipe_core::value::Modes;
 use datapipe_kafka::{KafkaConfig, ReaderSettings, TopicReader};
@@ -22,9 +24,12 @@ use tokio::time::sleep;
 
 use super::Servers;
 use super::kafka::{partitions, unread};
+use super::mend;
 
 /// Between two looks at how far a pipeline has come.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Until rows that were asked for are compared: a source looks for signals every 5 s.
+const REPAIRED: Duration = Duration::from_secs(2);
 
 /// What comparing the rows came to: a report, or why there is none.
 #[derive(Debug)]
@@ -37,6 +42,8 @@ pub enum Proof {
         took: Duration,
         /// How long the pipeline was waited for.
         waited: Duration,
+        /// Rows that were read again first, by request.
+        repaired: u64,
     },
     /// They could not be.
     Broken(String),
@@ -53,6 +60,8 @@ pub struct How {
     pub one_of: u32,
     /// Where each table's rows are kept once they are proven, for the next proof to go on from.
     pub keep: Option<PathBuf>,
+    /// Whether rows that are lost or differ are read again, which is no reading any more.
+    pub repair: bool,
 }
 
 impl Proof {
@@ -62,14 +71,46 @@ impl Proof {
             return Self::Left("the table has no source connector".to_owned());
         }
         let begun = Instant::now();
-        match compare(servers, pipeline, how).await {
-            Ok((report, waited)) => Self::Compared { report: Box::new(report), took: begun.elapsed(), waited },
+        match prove(servers, pipeline, how).await {
+            Ok((Comparison { report, waited, .. }, repaired)) => {
+                Self::Compared { report: Box::new(report), took: begun.elapsed(), waited, repaired }
+            }
             Err(why) => Self::Broken(why),
         }
     }
 }
 
-async fn compare(servers: &Servers, pipeline: &PipelinePlan, how: &How) -> Result<(Report, Duration), String> {
+/// Compares, and where it is asked for has rows read again and compares until they are right or nothing comes any more.
+async fn prove(servers: &Servers, pipeline: &PipelinePlan, how: &How) -> Result<(Comparison, u64), String> {
+    let mut last = compare(servers, pipeline, how).await?;
+    if !how.repair || last.report.proven() {
+        return Ok((last, 0));
+    }
+    let kafka = servers.kafka.as_ref().map_err(Clone::clone)?;
+    let asked = mend::ask(kafka, pipeline, &last.relation, &last.report).await;
+    let asked = asked.map_err(|why| format!("{}\n  not repaired: {why}", last.report))?;
+    let begun = Instant::now();
+    while asked > 0 && !last.is_right() && begun.elapsed() < how.patience {
+        sleep(REPAIRED).await;
+        last = compare(servers, pipeline, how).await?;
+    }
+    Ok((last, asked))
+}
+
+/// What one comparison came to.
+struct Comparison {
+    report: Report,
+    waited: Duration,
+    relation: Arc<Relation>,
+}
+
+impl Comparison {
+    fn is_right(&self) -> bool {
+        self.report.lost.count == 0 && self.report.differing.count == 0
+    }
+}
+
+async fn compare(servers: &Servers, pipeline: &PipelinePlan, how: &How) -> Result<Comparison, String> {
     let postgres = servers.postgres.as_ref().map_err(Clone::clone)?;
     let kafka = servers.kafka.as_ref().map_err(Clone::clone)?;
     let told = |error: PortError| error.report();
@@ -77,7 +118,7 @@ async fn compare(servers: &Servers, pipeline: &PipelinePlan, how: &How) -> Resul
     let names = &pipeline.names;
     let spec = SourceSpec::new(postgres.clone(), &pipeline.schema, &names.table, &names.slot, &names.publication);
     let rows = TableRows::open(&spec).await.map_err(told)?;
-    let moment = rows.moment().clone();
+    let (moment, relation) = (rows.moment().clone(), rows.relation());
     // Keys that only a JVM worker knows keep the whole from being read; the forms are then the plan's.
     let source = pipeline.connector(Role::Source).map(|source| SourceConfig::from_map(&source.config));
     let modes = source.and_then(Result::ok).map_or(Modes::PLAN, |source| source.modes);
@@ -87,6 +128,9 @@ async fn compare(servers: &Servers, pipeline: &PipelinePlan, how: &How) -> Resul
     let mut scope = rows.scope(topic);
     scope.moment = Some(moment.clone());
     scope.one_of = how.one_of;
+    if how.repair {
+        scope.limits.examples_max = mend::KEYS_MAX;
+    }
     if let Some(keep) = how.keep.as_ref().filter(|_| sink.is_some()) {
         scope.keep = Some(keep.join(topic));
         scope.forms = format!("{} {} {modes:?}", postgres.address(), spec.qualified());
@@ -111,7 +155,7 @@ async fn compare(servers: &Servers, pipeline: &PipelinePlan, how: &How) -> Resul
         (proving.log(&mut reader, &scope).await.map_err(broken)?, waited)
     };
     let (proving, waited) = proving;
-    Ok((proving.finish().await.map_err(broken)?, waited))
+    Ok(Comparison { report: proving.finish().await.map_err(broken)?, waited, relation })
 }
 
 /// A pipeline that is waited for.

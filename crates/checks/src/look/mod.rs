@@ -3,6 +3,7 @@
 mod canary;
 mod data;
 mod kafka;
+mod mend;
 mod postgres;
 mod store;
 mod worker;

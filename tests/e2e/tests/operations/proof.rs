@@ -73,3 +73,43 @@ async fn rows_are_proven_while_others_write() {
     assert!(code == 1 && words[0].contains("no worker reads it"), "{words:#?}");
     stage.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_are_lost_or_differ_are_read_again() {
+    let stage = Stage::for_load(PG15).await;
+    load::fill(&stage.db, 700).await.unwrap();
+    let worker = stage.worker("worker", &["users"], &[("source.signals", "true")]);
+    stage.running(&["users"]).await;
+    let table = ["--table", "users", "--set", "source.signals=true", "--catch-up", "40s"];
+    assert_eq!(proofs(&stage, &table).await.0, 0);
+    // Behind the pipeline's back: 600 rows that differ, one that is lost, and one too many.
+    let publication = datapipe_e2e::stage::names("users").publication;
+    stage.sql(&format!("ALTER PUBLICATION \"{publication}\" DROP TABLE users")).await;
+    stage.sql("UPDATE users SET amount = 7 WHERE id <= 600; INSERT INTO users (id, name) VALUES (-1, 'lost')").await;
+    stage.sql(&format!("ALTER PUBLICATION \"{publication}\" ADD TABLE users")).await;
+    let (code, words) = proofs(&stage, &table).await;
+    println!("{}", words[0]);
+    assert!(code == 1 && words[0].contains("lost 1, surplus 0, differing 600"), "{words:#?}");
+
+    // What changes meanwhile is not set back.
+    let change = async {
+        for _ in 0..40 {
+            stage.sql("UPDATE users SET amount = amount + 1 WHERE id BETWEEN 1 AND 50").await;
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    };
+    let repair = [&table[..], &["--repair"]].concat();
+    let ((code, words), ()) = tokio::join!(proofs(&stage, &repair), change);
+    println!("{}", words[0]);
+    assert!(code == 0 && words[0].contains("601 rows were read again first"), "{words:#?}");
+    assert_eq!(proofs(&stage, &table).await.0, 0);
+
+    // A row that only the objects have cannot be read again: it stays told.
+    stage.sql(&format!("ALTER PUBLICATION \"{publication}\" DROP TABLE users")).await;
+    stage.sql("DELETE FROM users WHERE id = 9").await;
+    stage.sql(&format!("ALTER PUBLICATION \"{publication}\" ADD TABLE users")).await;
+    let (code, words) = proofs(&stage, &repair).await;
+    assert!(code == 1 && words[0].contains("lost 0, surplus 1, differing 0"), "{words:#?}");
+    worker.stop().await.unwrap();
+    stage.end().await;
+}
