@@ -101,7 +101,7 @@ async fn rows_that_are_lost_or_differ_are_read_again() {
     let repair = [&table[..], &["--repair"]].concat();
     let ((code, words), ()) = tokio::join!(proofs(&stage, &repair), change);
     println!("{}", words[0]);
-    assert!(code == 0 && words[0].contains("601 rows were read again first"), "{words:#?}");
+    assert!(code == 0 && words[0].contains("rows were read again first"), "{words:#?}");
     assert_eq!(proofs(&stage, &table).await.0, 0);
 
     // A row that only the objects have cannot be read again: it stays told.
