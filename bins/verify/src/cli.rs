@@ -25,23 +25,8 @@ pub(crate) struct Cli {
     /// Where the workers' REST ports are asked
     #[arg(long, value_name = "HOST", default_value = "localhost")]
     pub(crate) host: String,
-    /// Compare every row of the tables with the objects, too
-    #[arg(long)]
-    pub(crate) data: bool,
-    /// How long a pipeline may take to bring what a table holds to its objects, before its rows are compared, and a canary to its
-    /// next hop
-    #[arg(long, value_name = "TIME", default_value = "2m")]
-    pub(crate) catch_up: Span,
-    /// Compare one key in N only, always the same ones
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) one_of: u32,
-    /// Keep the rows of each table that is proven in this folder, and go on from there the next time: only objects that came
-    /// since are read
-    #[arg(long, value_name = "FOLDER", conflicts_with = "one_of")]
-    pub(crate) keep: Option<PathBuf>,
-    /// Have rows that are lost or differ read again by their worker, 8000 at most, and compare again. Needs source.signals
-    #[arg(long, conflicts_with = "one_of")]
-    pub(crate) repair: bool,
+    #[command(flatten)]
+    pub(crate) proof: ProofFlags,
     /// Send a message through each pipeline and time its hops: it tells a quiet table from one that is stuck. Writes a
     /// message into PostgreSQL's log
     #[arg(long)]
@@ -77,6 +62,28 @@ pub(crate) struct Cli {
     /// How long each system may take to answer
     #[arg(long, value_name = "TIME", default_value = "10s")]
     pub(crate) timeout: Span,
+}
+
+/// How rows are compared.
+#[derive(Debug, Args)]
+pub(crate) struct ProofFlags {
+    /// Compare every row of the tables with the objects, too
+    #[arg(long)]
+    pub(crate) data: bool,
+    /// How long a pipeline may take to bring what a table holds to its objects, before its rows are compared, and a canary to its
+    /// next hop
+    #[arg(long, value_name = "TIME", default_value = "2m")]
+    pub(crate) catch_up: Span,
+    /// Compare one key in N only, always the same ones
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) one_of: u32,
+    /// Keep the rows of each table that is proven in this folder, and go on from there the next time: only objects that came
+    /// since are read
+    #[arg(long, value_name = "FOLDER", conflicts_with = "one_of")]
+    pub(crate) keep: Option<PathBuf>,
+    /// Have rows that are lost or differ read again by their worker, 8000 at most, and compare again. Needs source.signals
+    #[arg(long, conflicts_with = "one_of")]
+    pub(crate) repair: bool,
 }
 
 /// What else it does.

@@ -130,8 +130,9 @@ struct Looks {
 async fn looks(cli: &Cli, plan: &Plan, known: &Known) -> std::io::Result<Looks> {
     let resolve = |reference: &_| known.resolve(reference);
     let servers = Servers::new(plan, &cli.host, cli.timeout.0, &resolve).without(left_out(cli));
-    let data = cli.data || cli.repair || cli.only.contains(&Category::Data);
-    let how = How { patience: cli.catch_up.0, one_of: cli.one_of, keep: cli.keep.clone(), repair: cli.repair };
+    let proof = &cli.proof;
+    let data = proof.data || proof.repair || cli.only.contains(&Category::Data);
+    let how = How { patience: proof.catch_up.0, one_of: proof.one_of, keep: proof.keep.clone(), repair: proof.repair };
     let at_once = if data { PROOFS_MAX } else { LOOKS_MAX };
     let stop = if cli.watch.is_some() { Some(signals::shutdown()?) } else { None };
     let pods = Pods::of(cli).await;
@@ -168,7 +169,7 @@ async fn looks(cli: &Cli, plan: &Plan, known: &Known) -> std::io::Result<Looks> 
 fn canary(cli: &Cli, pipeline: &PipelinePlan) -> Option<Canary> {
     let row = cli.canary_tables.contains(&pipeline.names.table);
     let asked = row || cli.canary || cli.only.contains(&Category::Canary);
-    asked.then_some(Canary { row, patience: cli.catch_up.0 })
+    asked.then_some(Canary { row, patience: cli.proof.catch_up.0 })
 }
 
 async fn examine(
