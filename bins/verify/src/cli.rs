@@ -7,7 +7,7 @@ use datapipe_checks::Category;
 use datapipe_core::settings::Span;
 
 /// Says whether every pipeline PostgreSQL -> Kafka -> S3 is healthy, and with --data whether S3 holds what PostgreSQL
-/// holds. Reads only, unless a canary is asked for.
+/// holds. Reads only, unless a canary or a repair is asked for.
 #[derive(Debug, Parser)]
 #[command(name = "datapipe-verify", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {

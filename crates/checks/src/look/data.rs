@@ -209,7 +209,7 @@ impl River<'_> {
             for one in &mut now {
                 one.end = ends.get(&one.partition).copied().unwrap_or(0);
             }
-            if !unread(self.kafka, self.topic, &now).await.map_err(told)? {
+            if !unread(self.kafka, self.pipeline, self.topic, &now).await.map_err(told)? {
                 for one in now {
                     // The group's offset of a native sink is where an object ends: control records before it may be in one
                     // that begins after the log's end of then.

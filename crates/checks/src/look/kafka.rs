@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use datapipe_core::Lsn;
@@ -18,8 +18,8 @@ use crate::seen::{GroupSeen, HiddenSeen, KafkaSeen, Lag, LetterSeen, StoredOf, T
 
 /// One wait for records; the look as a whole has a limit of its own.
 const STEP: Duration = Duration::from_millis(200);
-/// The last dead letter is looked for in so many offsets: markers lie between.
-const LETTER_OFFSETS: i64 = 16;
+/// The last dead letters are looked for in so many offsets: markers lie between.
+const LETTER_OFFSETS: i64 = 512;
 /// A text of a dead letter is cut after so many characters.
 const LETTER_CHARS_MAX: usize = 200;
 
@@ -42,21 +42,21 @@ pub(super) async fn look(config: &KafkaConfig, pipeline: &PipelinePlan, limit: D
     let is_there = |name: &str| names.iter().zip(&found).any(|(one, found)| one == name && found.is_some());
     let sink = pipeline.connector(Role::Sink);
     let topic = sink.and_then(|sink| sink.config.get("topics")).filter(|topic| is_there(topic));
-    let lag = match topic {
-        Some(topic) => {
-            let partitions = partitions(config, topic, &pipeline.names.sink_group).await.map_err(told)?;
-            let oldest_ms = oldest_unread(config, topic, &partitions).await.map_err(told)?;
-            Some(Lag { records: oldest_ms.is_some(), oldest_ms, ..lag(&partitions) })
-        }
-        None => None,
-    };
     let letters = &pipeline.names.dead_letter_topic;
     let letters = if is_there(letters) {
         partitions(config, letters, &pipeline.names.sink_group).await.map_err(told)?
     } else {
         Vec::new()
     };
-    let last_letter = last_letter(config, &pipeline.names.dead_letter_topic, &letters).await.map_err(told)?;
+    let dead = last_letters(config, &pipeline.names.dead_letter_topic, &letters).await.map_err(told)?;
+    let lag = match topic {
+        Some(topic) => {
+            let partitions = partitions(config, topic, &pipeline.names.sink_group).await.map_err(told)?;
+            let oldest_ms = oldest_unread(config, topic, &partitions, &dead.places).await.map_err(told)?;
+            Some(Lag { records: oldest_ms.is_some(), oldest_ms, ..lag(&partitions) })
+        }
+        None => None,
+    };
     let written = [&pipeline.names.data_topic, &pipeline.names.offsets_topic];
     let written: Vec<String> = written.into_iter().filter(|name| is_there(name)).cloned().collect();
     let hidden = hidden::look(config, &written).await.map_err(told)?;
@@ -87,7 +87,7 @@ pub(super) async fn look(config: &KafkaConfig, pipeline: &PipelinePlan, limit: D
             members: found.members,
         }),
         hidden: hidden.into_iter().map(hidden_seen).collect(),
-        last_letter,
+        last_letter: dead.last,
     })
 }
 
@@ -111,17 +111,34 @@ fn lag(partitions: &[PartitionLag]) -> Lag {
     }
 }
 
-/// Whether a record with a value lies where a group has yet to read.
-pub(super) async fn unread(config: &KafkaConfig, topic: &str, partitions: &[PartitionLag]) -> Result<bool, PortError> {
-    Ok(oldest_unread(config, topic, partitions).await?.is_some())
+/// Whether a record that objects are to hold lies where the sink has yet to read.
+pub(super) async fn unread(
+    config: &KafkaConfig,
+    pipeline: &PipelinePlan,
+    topic: &str,
+    partitions: &[PartitionLag],
+) -> Result<bool, PortError> {
+    if partitions.iter().all(|one| one.offsets() == 0) {
+        return Ok(false);
+    }
+    let letters = &pipeline.names.dead_letter_topic;
+    let dead = match topics::look(config, std::slice::from_ref(letters)).await?.as_slice() {
+        [Some(_)] => {
+            let all = self::partitions(config, letters, &pipeline.names.sink_group).await?;
+            last_letters(config, letters, &all).await?.places
+        }
+        _ => BTreeSet::new(),
+    };
+    Ok(oldest_unread(config, topic, partitions, &dead).await?.is_some())
 }
 
 /// The time of the oldest record with a value that a group has yet to read; none if there is none. Of each partition the
-/// first one tells.
+/// first one tells. Dead letters are in no object: the last ones of a quiet table stay unread until another record comes.
 async fn oldest_unread(
     config: &KafkaConfig,
     topic: &str,
     partitions: &[PartitionLag],
+    dead: &BTreeSet<String>,
 ) -> Result<Option<i64>, PortError> {
     let behind: Vec<&PartitionLag> = partitions.iter().filter(|one| one.offsets() > 0).collect();
     if behind.is_empty() {
@@ -135,40 +152,50 @@ async fn oldest_unread(
         while first.is_none() && reader.position(one.partition).is_none_or(|position| position < one.end) {
             batch.clear();
             reader.poll(STEP, &mut batch).await?;
-            let of_partition = |record: &ReadRecord<'_>| record.partition == one.partition && record.value.is_some();
-            first = batch.iter().find(of_partition).map(|record| record.timestamp_ms);
+            let counts = |record: &ReadRecord<'_>| {
+                let place = || format!("{topic}/{}/{}", record.partition, record.offset);
+                record.partition == one.partition && record.value.is_some() && !dead.contains(&place())
+            };
+            first = batch.iter().find(counts).map(|record| record.timestamp_ms);
         }
         oldest = oldest.into_iter().chain(first).min();
     }
     Ok(oldest)
 }
 
-/// The last dead letter's headers. Its key and value are not looked at.
-async fn last_letter(
-    config: &KafkaConfig,
-    topic: &str,
-    partitions: &[PartitionLag],
-) -> Result<Option<LetterSeen>, PortError> {
+/// Dead letters, the newest ones of each partition.
+#[derive(Default)]
+struct Letters {
+    last: Option<LetterSeen>,
+    /// Where they come from.
+    places: BTreeSet<String>,
+}
+
+/// The last dead letters' headers. Keys and values are not looked at.
+async fn last_letters(config: &KafkaConfig, topic: &str, partitions: &[PartitionLag]) -> Result<Letters, PortError> {
     let filled: Vec<&PartitionLag> = partitions.iter().filter(|one| one.end > one.first).collect();
+    let mut letters = Letters::default();
     if filled.is_empty() {
-        return Ok(None);
+        return Ok(letters);
     }
     let settings = ReaderSettings { headers: true, ..ReaderSettings::new(topic, "datapipe-verify") };
     let mut reader = TopicReader::new(config, settings)?;
-    let (mut batch, mut last) = (RecordBatch::default(), None::<(i64, LetterSeen)>);
+    let (mut batch, mut newest_ms) = (RecordBatch::default(), i64::MIN);
     for one in filled {
         reader.seek(one.partition, one.first.max(one.end - LETTER_OFFSETS)).await?;
         while reader.position(one.partition).is_none_or(|position| position < one.end) {
             batch.clear();
             reader.poll(STEP, &mut batch).await?;
             for record in batch.iter().filter(|record| record.partition == one.partition) {
-                if last.as_ref().is_none_or(|(time_ms, _)| record.timestamp_ms >= *time_ms) {
-                    last = Some((record.timestamp_ms, letter(&record)));
+                let letter = letter(&record);
+                letters.places.extend(letter.place.clone());
+                if record.timestamp_ms >= newest_ms {
+                    (newest_ms, letters.last) = (record.timestamp_ms, Some(letter));
                 }
             }
         }
     }
-    Ok(last.map(|(_, letter)| letter))
+    Ok(letters)
 }
 
 fn letter(record: &ReadRecord<'_>) -> LetterSeen {
