@@ -27,3 +27,7 @@ model:
 # figures
 bench *ARGS:
     cargo build --release --bin datapipe-run && cargo run --release -p datapipe-e2e --bin bench -- {{ARGS}}
+
+# one shared Kafka Connect worker against a worker for each table, on a real Kubernetes; takes root
+compare:
+    scripts/k8s test comparison

@@ -76,7 +76,7 @@ postgres() {
     local folder home=/usr/lib/postgresql/$postgres_major part
     folder=$(layer postgres)
     mkdir -p "$folder$home/bin"
-    for part in initdb pg_ctl pg_isready postgres psql; do place "$home/bin/$part" "$folder"; done
+    for part in initdb pg_ctl pg_isready pg_recvlogical postgres psql; do place "$home/bin/$part" "$folder"; done
     cp -a "$home/lib" "$folder$home/"
     # The compiler for queries is a hundred megabytes, and the server does without.
     rm -rf "$folder$home"/lib/{bitcode,llvmjit*,pgxs}
@@ -133,5 +133,5 @@ image apache/kafka:4.3.1 base jre broker; words+=(--)
 image "postgres:$postgres_major" base postgres; words+=(--)
 image localhost/minio:2026-02-12 base minio; words+=(--)
 image "$WORKER_IMAGE" base datapipe-run; words+=(--)
-image localhost/bed:1 base bed
+image localhost/bed:1 base postgres bed
 python3 "$here/node/image.py" "$out.part" "${words[@]}" && mv "$out.part" "$out"

@@ -30,6 +30,7 @@ pub(crate) fn render(plan: &Plan, options: &RenderOptions, tree: &mut Tree) {
         text::checks(plan),
         text::TROUBLE.to_owned(),
         text::MIGRATION.to_owned(),
+        text::COMPARISON.to_owned(),
     ];
     tree.put("MULTI-INSTANCE-ARCHITECTURE.md", sections.join("\n"));
 }

@@ -78,8 +78,12 @@ impl Bed {
         command
     }
 
+    pub(crate) fn kubectl_command(&self) -> Command {
+        self.command(Path::new("kubectl"))
+    }
+
     pub(crate) fn try_kubectl(&self, arguments: &[&str]) -> Output {
-        self.command(Path::new("kubectl")).args(arguments).output().unwrap()
+        self.kubectl_command().args(arguments).output().unwrap()
     }
 
     /// What kubectl prints.
@@ -150,11 +154,18 @@ impl Bed {
 
     /// Brings the namespace to a deployment, from whatever is there, and puts the tests' pods beside it.
     pub(crate) fn deployed(&self, what: Deployment) {
+        self.deployed_with(what, &[]);
+    }
+
+    /// The same with further arguments of `apply`.
+    pub(crate) fn deployed_with(&self, what: Deployment, more: &[&str]) {
         let there = self.try_kubectl(&["get", "secret", "postgresql", "-n", NAMESPACE]).status.success();
         if !there {
             self.empty_namespace();
         }
-        self.apply(what);
+        let mut apply = self.deploy("apply", what);
+        apply.args(more);
+        to_the_end(apply);
         self.pods_beside();
     }
 
@@ -181,6 +192,13 @@ impl Bed {
         let output = self.exec((NAMESPACE, "pod/tool", "bed"), &words);
         assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
         text(&output.stdout)
+    }
+
+    /// The same, of which no answer is one, too.
+    pub(crate) fn try_tool(&self, words: &[&str]) -> Option<String> {
+        let words: Vec<&str> = ["bed"].into_iter().chain(words.iter().copied()).collect();
+        let output = self.exec((NAMESPACE, "pod/tool", "bed"), &words);
+        output.status.success().then(|| text(&output.stdout))
     }
 
     /// New rows in every table, and changes of older ones.

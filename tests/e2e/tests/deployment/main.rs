@@ -6,9 +6,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod admission;
+mod arrangement;
 mod bed;
+mod comparison;
 mod contract;
+mod flow;
 mod handover;
+mod impact;
 mod interrupted;
 mod isolation;
 mod looks;

@@ -50,12 +50,26 @@ fn forward(client: TcpStream, port: u16) -> io::Result<()> {
 
 /// `GET` from `localhost`.
 pub(crate) fn get(port: u16, path: &str) -> Value {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    ask((Ipv4Addr::LOCALHOST, port), "GET", path, "")
+}
+
+/// Asks a worker by its table's port on the node, with JSON.
+pub(crate) fn send(port: u16, method: &str, path: &str, body: &Value) -> Value {
+    ask((NODE.parse().unwrap(), port + 22_000), method, path, &body.to_string())
+}
+
+fn ask((host, port): (Ipv4Addr, u16), method: &str, path: &str, body: &str) -> Value {
+    let mut stream = TcpStream::connect((host, port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost:{port}\r\n\r\n").unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.0\r\nHost: localhost:{port}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{path}: {answer}"));
-    assert!(head.lines().next().unwrap().contains(" 200 "), "{path}: {answer}");
+    assert!(head.lines().next().unwrap().contains(" 20"), "{method} {path}: {answer}");
     serde_json::from_str(body).unwrap()
 }

@@ -1,11 +1,14 @@
 //! What the Kubernetes test bed needs of us: here, the folders of the pinned jars; in a pod beside the pipelines, a session
-//! with PostgreSQL, and a judgement of what topics and objects hold.
+//! with PostgreSQL, a judgement of what topics and objects hold, and how late changes are readable.
+
+mod flow;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use datapipe_core::convention::Names;
+use datapipe_core::port::log::LogReader as _;
 use datapipe_core::secret::Secret;
 use datapipe_e2e::Result;
 use datapipe_e2e::oracle::{Oracle, Verdict};
@@ -46,6 +49,10 @@ enum Command {
     Topic { table: String },
     /// The same of its objects in S3
     Objects { table: String },
+    /// Print where a table's topic ends
+    End { table: String },
+    /// Change the tables at a steady pace, and print how late each change is readable, until standard input ends
+    Flow(flow::Flow),
 }
 
 #[tokio::main]
@@ -81,6 +88,8 @@ async fn run(command: Command) -> Result<String> {
         }
         Command::Topic { table } => until_equal(&table, false).await,
         Command::Objects { table } => until_equal(&table, true).await,
+        Command::End { table } => Ok(reader(&table)?.bounds(0).await?.1.to_string()),
+        Command::Flow(flow) => flow.run().await,
     }
 }
 
@@ -96,6 +105,13 @@ async fn connect() -> Result<Client> {
     let (client, connection) = config.connect(NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
+}
+
+/// A reader of a table's topic.
+fn reader(table: &str) -> Result<TopicReader> {
+    let names = Names::derive("cdc", "public", table).map_err(|_| "a table of no name")?;
+    let settings = ReaderSettings::new(&names.data_topic, "datapipe-bed");
+    Ok(TopicReader::new(&KafkaConfig::plaintext("kafka:9092")?, settings)?)
 }
 
 /// Changes have ended by now, so a topic that is equal to its table is at rest, and its objects can be held against it.
@@ -121,10 +137,7 @@ async fn judge(table: &str, from_objects: bool) -> Result<Found> {
     let db = connect().await?;
     let mut oracle = Oracle::new(&db).await?;
     let mut events: Vec<String> = Vec::new();
-    let mut reader = TopicReader::new(
-        &KafkaConfig::plaintext("kafka:9092")?,
-        ReaderSettings::new(&names.data_topic, "datapipe-bed"),
-    )?;
+    let mut reader = reader(table)?;
     let mut each = |value: &[u8]| events.push(String::from_utf8_lossy(value).into_owned());
     let topics = Topic::of(&mut reader, &mut each).await?;
     let (mut faults, mut count) = (Vec::new(), 0);
