@@ -122,11 +122,12 @@ pub(super) const COMPARISON: &str = "\
 |---|---|---|---|
 | tables that stop when a worker is killed, or passes its memory limit | 4 of 4 | 1 of 4 | 1 of 4 |
 | tables that stop when a connector is given what it cannot process | 1 of 4 | 1 of 4 | 1 of 4 |
-| a worker is killed: until its table flows again | 9.6 s | 13.6 s | 1.0 s, after 25 s that Kubernetes waited |
-| meanwhile, p99 of the other tables against quiet | 9.5 times | 0.99 times | 1.7 times (48 ms against 28 ms) |
-| 100,000 rows in one transaction: p99 of the other tables, in quiet and meanwhile | 965 ms, 1,179 ms | 862 ms, 916 ms | 26 ms, 531 ms |
-| rows per second of that transaction's table | 13,189 | 5,003 | 31,729 |
-| memory, peak of all workers | 256 MiB | 594 MiB | 49 MiB |
+| a worker is killed: until its table flows again | 8.8 s | 14.4 s | 6.3 s |
+| meanwhile, p99 of the other tables: in quiet, and then | 1,004 ms, 8,833 ms | 928 ms, 1,020 ms | 109 ms, 68 ms |
+| a worker passes its memory limit: p99 of the other tables | 1,003 ms, 71,674 ms | 898 ms, 947 ms | 91 ms, 302 ms |
+| 100,000 rows in one transaction: p99 of the other tables | 918 ms, 1,008 ms | 849 ms, 1,085 ms | 35 ms, 343 ms |
+| rows per second of that transaction's table | 12,777 | 5,529 | 54,433 |
+| memory, peak of all workers | 243 MiB | 594 MiB | 48 MiB |
 | logs, status, limits, settings | shared: a new setting restarts all | one table's | one table's |
 | replication slots | one or more | one per table: more log decoding in the server | the same |
 

@@ -192,7 +192,7 @@ impl Arrangement {
     }
 
     /// How long Kubernetes let pass, in whole seconds, before it started a container again that has ended. A container
-    /// that has ended before waits ten seconds, twenty, and so on; workers that were up before their policies have.
+    /// that has ended before waits ten seconds, twenty, and so on.
     pub(crate) fn waited_s(self, bed: &Bed, fault: Fault, table: &str) -> u64 {
         if fault == Fault::Poisoned {
             return 0;

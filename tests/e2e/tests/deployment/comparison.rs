@@ -1,6 +1,6 @@
 //! One shared Kafka Connect worker against a worker for each table.
 
-use crate::arrangement::{Arrangement, FAULTS, Fault};
+use crate::arrangement::{Arrangement, Fault};
 use crate::bed::Bed;
 use crate::impact::{Felt, Flood, flood, suffer};
 use crate::memory::{Container, Figures};
@@ -18,7 +18,7 @@ struct Column {
 
 impl Column {
     fn of(bed: &Bed, arrangement: Arrangement) -> Self {
-        let felt = suffer(bed, arrangement, &FAULTS, 1);
+        let felt = suffer(bed, arrangement, 1);
         let mut containers = arrangement.containers(bed);
         for container in &mut containers {
             // What came before the flood does not count.
