@@ -3,7 +3,7 @@
 //! [`look`](look::look) asks a table's worker, PostgreSQL, Kafka and the store, side by side and each within a limit of time,
 //! and writes down what they said: [`Seen`]. [`judge`](judge::judge) makes [`Finding`]s of it and asks nobody, so that it is
 //! tested with what was seen once. Every check has a code that stays: [`CHECKS`]. Nothing is written anywhere, but for
-//! a [canary](look::Canary) that is asked for by name.
+//! a [canary](look::Canary) and a [repair](look::How::repair) that are asked for by name.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 pub mod clean;
