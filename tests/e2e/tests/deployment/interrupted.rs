@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::bed::{Bed, Deployment, NAMESPACE, objects};
+use crate::bed::{Bed, Deployment, NAMESPACE, TABLES, objects};
 
 /// In every phase once: before anything runs, while servers start, while workers start, and among the connectors.
 const MARKS: [&str; 4] = [
@@ -32,6 +32,12 @@ fn an_apply_that_is_killed_is_finished_by_the_next() {
         }
     }
     bed.apply(Deployment::Mixed);
+    // A native worker waits until the policies hold for its pod, instead of ending.
+    for (_, app) in TABLES {
+        let starts = bed.starts(app);
+        let again = starts.iter().filter(|(_, container, restarts)| container == "datapipe" && *restarts > 0);
+        assert_eq!(again.count(), 0, "{app}: {starts:?}");
+    }
     let (code, said) = bed.run("diff", Deployment::Mixed);
     assert_eq!((code, said.trim()), (Some(0), ""));
     let said = bed.apply(Deployment::Mixed);

@@ -99,6 +99,26 @@ fn servers_are_looked_at_before_anything_is_applied() {
     bed.kubectl(&["delete", "namespace", "elsewhere", "--timeout=60s"]);
 }
 
+/// What a person does by `kafka-configs.sh`, in the broker's container.
+fn set_policy(bed: &Bed, topic: &str, policy: &str) {
+    let java = "java -Xmx48m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -cp '/opt/kafka/libs/*'";
+    let line = format!(
+        "{java} kafka.admin.ConfigCommand --bootstrap-server 127.0.0.1:9094 --alter --entity-type topics \
+         --entity-name {topic} --add-config cleanup.policy={policy}"
+    );
+    let container = bed.kubectl(&[
+        "get",
+        "deployment",
+        "kafka",
+        "-n",
+        NAMESPACE,
+        "-o",
+        "jsonpath={.spec.template.spec.containers[0].name}",
+    ]);
+    let output = bed.exec((NAMESPACE, "deployment/kafka", &container), &["bash", "-c", &line]);
+    assert!(output.status.success(), "{line}: {} {}", text(&output.stdout), text(&output.stderr));
+}
+
 #[test]
 #[ignore = "scripts/k8s test starts the node that it needs"]
 fn topics_are_made_before_the_workers_and_only_once() {
@@ -144,5 +164,16 @@ fn topics_are_made_before_the_workers_and_only_once() {
     let (code, said) = apply(&bed, Deployment::Contract, &["--no-look"]);
     assert_eq!((code, said.lines().count()), (Some(0), 1), "{said}");
     println!("    without a look {} ms", begun.elapsed().as_millis());
+
+    // One that somebody has changed is told, and stays as it is until a person mends it.
+    set_policy(&bed, "connect-offsets-users", "delete");
+    let (code, said) = apply(&bed, Deployment::Contract, &[]);
+    assert_eq!(code, Some(69), "{said}");
+    holds(
+        &said,
+        &["topic connect-offsets-users: its cleanup.policy is delete, where compact is needed to lose nothing"],
+    );
+    set_policy(&bed, "connect-offsets-users", "compact");
+    assert_eq!(apply(&bed, Deployment::Contract, &[]).0, Some(0));
     assert!(everything(&bed).iter().all(|name| !name.starts_with("pod/datapipe-tool")));
 }
