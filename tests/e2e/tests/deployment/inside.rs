@@ -88,14 +88,23 @@ fn servers_are_looked_at_before_anything_is_applied() {
     assert_eq!(code, Some(69), "{said}");
     holds(&said, &["password authentication failed", "stranger"]);
 
-    // A server that is not there is waited for: time to be interrupted.
-    let mut broken_off = bed.deploy("apply", Deployment::Contract);
-    broken_off.args(with(&["postgres.user=cdc", "postgres.host=nowhere.elsewhere"]));
-    let mut child = broken_off.spawn().unwrap();
-    until("a pod that looks", 30, || !everything(&bed).is_empty());
-    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    // A server that is not there is waited for: time to be broken off.
+    let broken_off = |signal: &str| {
+        let mut apply = bed.deploy("apply", Deployment::Contract);
+        apply.args(with(&["postgres.user=cdc", "postgres.host=nowhere.elsewhere"]));
+        let mut child = apply.spawn().unwrap();
+        until("a pod that looks", 30, || !everything(&bed).is_empty());
+        Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        child.wait().unwrap().code()
+    };
+    assert_eq!(broken_off("-INT"), Some(130));
     assert_eq!(everything(&bed), [""; 0], "what looked is gone");
+    assert_eq!(broken_off("-KILL"), None);
+    let (code, said) = bed.run("delete", Deployment::Contract);
+    assert_eq!(code, Some(2), "{said}");
+    holds(&said, &["- Pod datapipe-tool-"]);
+    assert_eq!(run(&["postgres.user=stranger"]).0, Some(69));
+    assert_eq!(everything(&bed), [""; 0], "the next one has taken away what was left");
     bed.kubectl(&["delete", "namespace", "elsewhere", "--timeout=60s"]);
 }
 
