@@ -146,10 +146,11 @@ impl Progress {
     /// The value of the offset record.
     pub fn to_offset_value(&self) -> Vec<u8> {
         let state = serde_json::to_string(self).expect("plain fields serialise");
+        let (lsn_proc, lsn_commit) = self.processed();
         let value = OffsetValue {
             lsn: self.last.lsn.0,
-            lsn_proc: Some(self.last.lsn.0),
-            lsn_commit: Some(self.last.lsn_commit.0),
+            lsn_proc: Some(lsn_proc.0),
+            lsn_commit: Some(lsn_commit.0),
             tx_id: Some(self.last.xid),
             ts_usec: self.last.time_us,
             snapshot: self.snapshot.as_ref().map(|_| "INITIAL".into()),
@@ -158,6 +159,19 @@ impl Progress {
             datapipe: Some(state),
         };
         serde_json::to_vec(&value).expect("plain fields serialise")
+    }
+
+    /// How far Debezium would say that it has come: it refuses to start if its slot needs less of the log than
+    /// `lsn_proc` (its `PostgresConnection.validateLogPosition`), and a quiet table's slot moves beyond the last change. Between
+    /// transactions both fields are therefore the confirmed end. `lsn_proc` is one more: no record begins at an odd
+    /// position, and Debezium takes a first record at exactly `lsn_proc` for one that it has sent.
+    fn processed(&self) -> (Lsn, Lsn) {
+        let is_between = self.position.index == 0 && self.snapshot.is_none() && self.handover.is_none();
+        if is_between && self.confirmable >= self.last.lsn {
+            (Lsn(self.confirmable.0 + 1), self.last.lsn_commit.max(self.confirmable))
+        } else {
+            (self.last.lsn, self.last.lsn_commit)
+        }
     }
 
     /// Reads an offset record's value.
@@ -204,6 +218,23 @@ mod tests {
             assert!(json.as_object().unwrap().values().all(|value| !value.is_object() && !value.is_array()));
             assert_eq!(Progress::from_offset_value(&bytes).unwrap(), progress);
         }
+    }
+
+    #[test]
+    fn another_worker_finds_a_position_that_a_quiet_tables_slot_has_not_passed() {
+        let fields = |progress: &Progress| {
+            let json: serde_json::Value = serde_json::from_slice(&progress.to_offset_value()).unwrap();
+            ["lsn", "lsn_proc", "lsn_commit"].map(|field| json[field].as_u64().unwrap())
+        };
+        // In the middle of a transaction it is the last change.
+        assert_eq!(fields(&progress()), [990, 990, 900]);
+        let between =
+            Progress { position: Position { commit: Lsn(1000), index: 0 }, confirmable: Lsn(1000), ..progress() };
+        assert_eq!(fields(&between), [990, 1001, 1000]);
+        let quiet = Progress { confirmable: Lsn(5000), ..between.clone() };
+        assert_eq!(fields(&quiet), [990, 5001, 5000]);
+        let unfinished = Progress { snapshot: Some(SnapshotProgress::default()), ..between };
+        assert_eq!(fields(&unfinished), [990, 990, 900]);
     }
 
     #[test]

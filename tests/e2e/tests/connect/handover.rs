@@ -6,13 +6,30 @@ use datapipe_core::convention::Names;
 use datapipe_core::port::log::ReadRecord;
 use datapipe_e2e::clients;
 use datapipe_e2e::process::Worker;
-use datapipe_e2e::stage::{PATIENCE, PG15, Stage};
+use datapipe_e2e::stage::{PATIENCE, PG15, Stage, eventually};
 use datapipe_e2e::topic;
 use datapipe_kafka::topics::{self, TopicSpec};
 use datapipe_kafka::{ReaderSettings, TopicReader};
 use serde_json::{Value, json};
 
 use crate::side::{Side, config, reference};
+
+const RESTART: &str = "SELECT (restart_lsn - '0/0')::bigint";
+
+/// Leaves a table alone until its slot needs nothing of the log any more up to its last change, and beyond.
+async fn quiet(stage: &Stage, names: &Names) {
+    let end = stage.end_of_log().await;
+    let slot = &names.slot;
+    let moved =
+        format!("SELECT (restart_lsn >= '{end}')::int::bigint FROM pg_replication_slots WHERE slot_name = '{slot}'");
+    eventually("the slot to move on", 2 * PATIENCE, async || {
+        // A checkpoint writes which transactions are open: from there on a slot can start.
+        stage.sql("CHECKPOINT").await;
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        stage.number(&moved).await == 1
+    })
+    .await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_kind_of_worker_reads_what_the_other_wrote() {
@@ -39,12 +56,29 @@ async fn each_kind_of_worker_reads_what_the_other_wrote() {
     native.until_holds(&of("/offsets"), |offsets| offsets["offsets"][0]["offset"].get("snapshot").is_none()).await;
     stage.sql("INSERT INTO users (name) VALUES ('while native')").await;
     native.until_holds(&of("/offsets"), |offsets| offsets["offsets"][0]["offset"]["txId"] != json!(0)).await;
+    quiet(&stage, &names).await;
     tell(&native, source, "stop").await;
     native.until(source, "STOPPED", &[]).await;
     tell(&native, sink, "pause").await;
     native.until(sink, "PAUSED", &["PAUSED"]).await;
-    let left = Left::by(&native, source, sink).await;
+    // A task that ends stores how far it has come.
+    let mut left = Left::by(&native, source, sink).await;
+    loop {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        let now = Left::by(&native, source, sink).await;
+        let is_settled = now.offsets == left.offsets;
+        left = now;
+        if is_settled {
+            break;
+        }
+    }
     worker.stop().await.unwrap();
+
+    let needed =
+        stage.number(&format!("{} FROM pg_replication_slots WHERE slot_name = '{}'", RESTART, names.slot)).await;
+    let offset = &left.offsets["offsets"][0]["offset"];
+    println!("the slot needs the log from {needed} on, the last change was at {}", offset["lsn"]);
+    assert!(needed > offset["lsn"].as_i64().unwrap(), "the table was not quiet for long enough");
 
     // A real Kafka Connect finds it so. Its heartbeats need a topic, which a native worker does not.
     let heartbeats = TopicSpec::new(format!("{}.cdc", names.heartbeat_prefix), 1, 1);
