@@ -61,17 +61,7 @@ async fn each_kind_of_worker_reads_what_the_other_wrote() {
     native.until(source, "STOPPED", &[]).await;
     tell(&native, sink, "pause").await;
     native.until(sink, "PAUSED", &["PAUSED"]).await;
-    // A task that ends stores how far it has come.
-    let mut left = Left::by(&native, source, sink).await;
-    loop {
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-        let now = Left::by(&native, source, sink).await;
-        let is_settled = now.offsets == left.offsets;
-        left = now;
-        if is_settled {
-            break;
-        }
-    }
+    let left = Left::settled(&native, source, sink).await;
     worker.stop().await.unwrap();
 
     let needed =
@@ -184,6 +174,19 @@ struct Left {
 }
 
 impl Left {
+    /// Once nothing moves any more: a task that ends stores how far it has come.
+    async fn settled(side: &Side, source: &str, sink: &str) -> Self {
+        let mut left = Self::by(side, source, sink).await;
+        loop {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            let now = Self::by(side, source, sink).await;
+            if now.offsets == left.offsets {
+                return now;
+            }
+            left = now;
+        }
+    }
+
     async fn by(side: &Side, source: &str, sink: &str) -> Self {
         let mut names: Vec<_> = side.get("/connectors").await.as_array().unwrap().clone();
         names.sort_by_key(ToString::to_string);
