@@ -1,6 +1,6 @@
 //! A canary: something small that is sent through the pipeline and waited for, so that a quiet table is told from one that
-//! is stuck. This is the only part that writes, and only if it is asked for by name: a message into PostgreSQL's log,
-//! which no row shows, and where a person allows it an UPDATE of one row that changes no value of it.
+//! is stuck. It writes, and only if it is asked for by name: a message into PostgreSQL's log, which no row shows, and where
+//! a person allows it an UPDATE of one row that changes no value of it.
 
 use std::time::{Duration, Instant};
 

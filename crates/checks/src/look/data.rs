@@ -25,6 +25,8 @@ use tokio::time::sleep;
 use super::Servers;
 use super::kafka::{partitions, unread};
 use super::mend;
+use super::postgres::quoted;
+use super::worker::chain;
 
 /// Between two looks at how far a pipeline has come.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -173,7 +175,8 @@ impl River<'_> {
         let session = Session::connect(self.postgres).await.map_err(|error| error.report())?;
         let slot = &self.pipeline.names.slot;
         let query = format!(
-            "SELECT confirmed_flush_lsn, active FROM pg_catalog.pg_replication_slots WHERE slot_name = '{slot}'"
+            "SELECT confirmed_flush_lsn, active FROM pg_catalog.pg_replication_slots WHERE slot_name = {}",
+            quoted(slot)
         );
         let begun = Instant::now();
         loop {
@@ -231,10 +234,4 @@ impl River<'_> {
             sleep(PAUSE).await;
         }
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

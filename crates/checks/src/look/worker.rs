@@ -54,7 +54,7 @@ fn metrics_seen(page: &str) -> MetricsSeen {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(link) = cause {
