@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Prepare(ServerArguments),
     /// Wait until a stream reads each table's replication slot
     Slots(ServerArguments),
+    /// Say what a table's servers show from here, as JSON: datapipe-verify --inside asks for it in a pod
+    Look(LookArguments),
     /// Compare the native capture with the worker that runs a table, record by record; writes nothing
     Shadow(ShadowArguments),
     /// See it work in two minutes: local servers, traffic, a kill in the middle, a proof at the end
@@ -126,6 +128,19 @@ pub(crate) struct PreflightArguments {
     /// Only this server; may be repeated [default: all]
     #[arg(long = "server", value_name = "SERVER", value_enum)]
     pub(crate) servers: Vec<Server>,
+}
+
+/// `datapipe-run look`
+#[derive(Debug, Args)]
+pub(crate) struct LookArguments {
+    /// The table, by its SQL name
+    #[arg(value_name = "TABLE")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// How long each system may take to answer
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    pub(crate) timeout: Span,
 }
 
 /// A server that pipelines need.

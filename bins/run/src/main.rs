@@ -4,6 +4,7 @@ mod adapters;
 mod cli;
 mod demo;
 mod hybrid;
+mod look;
 mod plan;
 mod ports;
 mod preflight;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Preflight(arguments) => serve::preflight(&arguments),
         Command::Prepare(arguments) => serve::prepare(&arguments),
         Command::Slots(arguments) => serve::slots(&arguments),
+        Command::Look(arguments) => look::run(&arguments),
         Command::Shadow(arguments) => serve::shadow(&arguments),
         Command::Demo(arguments) => serve::demo(&arguments),
     };

@@ -130,7 +130,7 @@ pub(crate) fn demo(arguments: &DemoArguments) -> Exit {
 
 /// The signal handlers come before anything else, settings included: a signal that finds none ends the process as a
 /// crash would. Two threads: one pipeline's walsender keeps a core busy long before we do.
-fn with_runtime<F: Future<Output = Exit>>(run: impl FnOnce(CancellationToken) -> F) -> Exit {
+pub(crate) fn with_runtime<F: Future<Output = Exit>>(run: impl FnOnce(CancellationToken) -> F) -> Exit {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,

@@ -18,7 +18,7 @@ pub(crate) struct Cli {
     /// One table by its SQL name; may be repeated [default: all]
     #[arg(long = "table", value_name = "TABLE")]
     pub(crate) tables: Vec<String>,
-    /// Which kinds of checks: worker, connector, postgres, kafka, s3, data, canary, kubernetes [default: all
+    /// Which kinds of checks: worker, connector, postgres, kafka, s3, data, canary, kubernetes, network [default: all
     /// but data, canary and kubernetes]
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = category)]
     pub(crate) only: Vec<Category>,
@@ -38,7 +38,11 @@ pub(crate) struct Cli {
     /// Look at the pods of the workers, too
     #[arg(long)]
     pub(crate) pods: bool,
-    /// The context of the kubeconfig whose pods are looked at [default: the current one]
+    /// Look at a deployment's PostgreSQL, Kafka and S3 from where its workers are: in a pod for each table that has the worker's
+    /// labels, runs for seconds, and is deleted. Workers are asked through the API server
+    #[arg(long, conflicts_with_all = ["data", "repair", "canary", "canary_tables", "watch"])]
+    pub(crate) inside: bool,
+    /// The context of the kubeconfig whose cluster is looked at [default: the current one]
     #[arg(long, value_name = "CONTEXT")]
     pub(crate) context: Option<String>,
     /// How to print it
@@ -120,7 +124,7 @@ pub(crate) struct Selection {
     #[arg(long, value_name = "SERVER")]
     pub(crate) with: Option<String>,
     /// The settings are those of a deployment on Kubernetes: its servers are reached from inside of the cluster only,
-    /// so that workers and connectors are looked at, unless --only says otherwise
+    /// so that workers and connectors are looked at, unless --inside or --only says otherwise
     #[arg(long)]
     pub(crate) deployed: bool,
     /// One setting, above file and environment, as in worker.kind=native; may be repeated

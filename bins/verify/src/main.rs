@@ -3,6 +3,7 @@
 
 mod bundle;
 mod cli;
+mod inside;
 mod pods;
 mod shadow;
 mod show;
@@ -17,10 +18,12 @@ use datapipe_boot::Exit;
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    // There is no inside of anything else.
+    cli.selection.deployed |= cli.inside;
     let exit = match &cli.command {
         Some(Command::Shadow(arguments)) => shadow::run(arguments),
         None => verify::run(&cli),

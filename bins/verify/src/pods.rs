@@ -17,7 +17,7 @@ pub(crate) enum Pods {
 
 impl Pods {
     pub(crate) async fn of(cli: &Cli) -> Self {
-        let asked = cli.pods || cli.context.is_some() || cli.only.contains(&Category::Kubernetes);
+        let asked = cli.pods || cli.inside || cli.context.is_some() || cli.only.contains(&Category::Kubernetes);
         match (asked, cli.selection.deployed && cli.only.is_empty()) {
             (true, _) => {
                 let cluster = Cluster::connect(cli.context.as_deref()).await;

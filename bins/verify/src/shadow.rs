@@ -11,7 +11,7 @@ use crate::cli;
 
 pub(crate) fn run(arguments: &cli::Shadow) -> Exit {
     let plan = match arguments.selection.plan(std::slice::from_ref(&arguments.table)) {
-        Ok(plan) => plan,
+        Ok((plan, _)) => plan,
         Err(problems) => {
             report::print(&report::problems("wrong settings; nothing was looked at", &problems));
             return Exit::Config;

@@ -5,15 +5,18 @@ use std::time::{Duration, Instant};
 
 use datapipe_boot::settings::Sources;
 use datapipe_boot::{Exit, SystemClock, report, signals};
-use datapipe_checks::judge::{fold, judge, judge_canary, judge_data, judge_pods};
+use datapipe_checks::judge::{fold, judge, judge_canary, judge_data, judge_inside, judge_pods};
 use datapipe_checks::look::{Canary, How, Proof, Servers, look};
-use datapipe_checks::{Category, Finding, Outcome, worst};
+use datapipe_checks::{Category, Finding, Looked, Outcome, worst};
 use datapipe_core::plan::{PipelinePlan, Plan, Problem, Problems};
 use datapipe_core::port::clock::Clock as _;
+use datapipe_core::settings::DeploySettings;
+use datapipe_k8s::RenderOptions;
 use futures_util::{StreamExt as _, stream};
 
 use crate::bundle::{self, Examined, Known};
 use crate::cli::{Cli, FailOn, Selection};
+use crate::inside::Inside;
 use crate::pods::Pods;
 use crate::show;
 use crate::watch::Watch;
@@ -21,13 +24,14 @@ use crate::watch::Watch;
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Tables that are looked at side by side, and that are compared: each comparison has memory of its own.
+/// Tables that are looked at side by side, that are compared, and that have pods which look: comparisons and pods take memory.
 const LOOKS_MAX: usize = 16;
 const PROOFS_MAX: usize = 2;
+const PODS_MAX: usize = 4;
 
 pub(crate) fn run(cli: &Cli) -> Exit {
-    let plan = match planned(cli) {
-        Ok(plan) => plan,
+    let Planned { plan, options } = match planned(cli) {
+        Ok(planned) => planned,
         Err(problems) => {
             report::print(&report::problems("wrong settings; nothing was looked at", &problems));
             return Exit::Config;
@@ -41,11 +45,12 @@ pub(crate) fn run(cli: &Cli) -> Exit {
         }
     };
     let known = Known::default();
-    let looked = runtime.block_on(looks(cli, &plan, &known));
+    let looked = runtime.block_on(looks(cli, &plan, options, &known));
     // A client that still waits for an answer must not hold up the end.
     runtime.shutdown_background();
     let Looks { all, interrupted } = match looked {
-        Ok(looks) => looks,
+        Ok(Some(looks)) => looks,
+        Ok(None) => return Exit::Interrupted,
         Err(error) => {
             report::print(&report::error(&error));
             return Exit::Internal;
@@ -73,8 +78,15 @@ fn evidence(cli: &Cli, plan: &Plan, all: &[Examined], known: &Known) -> std::io:
     Ok(())
 }
 
-fn planned(cli: &Cli) -> Result<Plan, Problems> {
-    let plan = cli.selection.plan(&cli.tables)?;
+/// What is looked at, and how it is deployed if that is looked at from inside.
+struct Planned {
+    plan: Plan,
+    options: Option<RenderOptions>,
+}
+
+fn planned(cli: &Cli) -> Result<Planned, Problems> {
+    let (plan, deploy) = cli.selection.plan(&cli.tables)?;
+    let options = cli.inside.then(|| RenderOptions::new(&deploy)).transpose()?;
     let known = |table: &&String| plan.tables.iter().any(|pipeline| pipeline.names.table == **table);
     let unknown = cli.canary_tables.iter().filter(|table| !known(table)).map(|table| {
         Problem::new(
@@ -83,13 +95,18 @@ fn planned(cli: &Cli) -> Result<Plan, Problems> {
             "name one of them",
         )
     });
-    let problems: Vec<Problem> = unknown.collect();
-    if problems.is_empty() { Ok(plan) } else { Err(Problems(problems)) }
+    let mut problems: Vec<Problem> = unknown.collect();
+    let sent = [Category::Data, Category::Canary].into_iter().find(|category| cli.only.contains(category));
+    if let (Some(category), true) = (sent, cli.inside) {
+        let what = format!("a pod of --inside does not look at {}", category.word());
+        problems.push(Problem::new("--only", what, "leave out one of the two"));
+    }
+    if problems.is_empty() { Ok(Planned { plan, options }) } else { Err(Problems(problems)) }
 }
 
 impl Selection {
-    /// The plan for these tables, or for all.
-    pub(crate) fn plan(&self, tables: &[String]) -> Result<Plan, Problems> {
+    /// The plan for these tables, or for all, and the settings of its deployment.
+    pub(crate) fn plan(&self, tables: &[String]) -> Result<(Plan, DeploySettings), Problems> {
         let catalog = datapipe_catalog::all()?;
         let kind = if self.deployed { "kafka-connect" } else { "native" };
         let workers = self.workers.iter().map(|worker| match worker.split_once('=') {
@@ -103,7 +120,7 @@ impl Selection {
             flags: workers.chain(with).chain(self.set.clone()).collect(),
         });
         let loaded = if self.deployed { loaded.completed(datapipe_k8s::in_cluster) } else { loaded };
-        loaded.plan(&catalog)?.only(tables)
+        Ok((loaded.plan(&catalog)?.only(tables)?, loaded.readable().deploy.clone()))
     }
 }
 
@@ -111,9 +128,9 @@ impl Selection {
 fn left_out(cli: &Cli) -> BTreeMap<Category, String> {
     let outside = [Category::Worker, Category::Connector];
     let left = |category: &Category| match (cli.only.as_slice(), cli.selection.deployed) {
-        ([], true) if !outside.contains(category) => {
-            Some("it is reached from inside of the cluster only: --only asks for it all the same".to_owned())
-        }
+        ([], true) if !outside.contains(category) => Some(
+            "it is reached from inside of the cluster only: --inside looks from there, --only from here".to_owned(),
+        ),
         ([], _) => None,
         (only, _) if only.contains(category) => None,
         _ => Some("not asked for by --only".to_owned()),
@@ -127,30 +144,54 @@ struct Looks {
     interrupted: bool,
 }
 
-async fn looks(cli: &Cli, plan: &Plan, known: &Known) -> std::io::Result<Looks> {
+/// None if the person broke it off.
+async fn looks(
+    cli: &Cli,
+    plan: &Plan,
+    options: Option<RenderOptions>,
+    known: &Known,
+) -> std::io::Result<Option<Looks>> {
     let resolve = |reference: &_| known.resolve(reference);
     let servers = Servers::new(plan, &cli.host, cli.timeout.0, &resolve).without(left_out(cli));
     let proof = &cli.proof;
     let data = proof.data || proof.repair || cli.only.contains(&Category::Data);
     let how = How { patience: proof.catch_up.0, one_of: proof.one_of, keep: proof.keep.clone(), repair: proof.repair };
-    let at_once = if data { PROOFS_MAX } else { LOOKS_MAX };
-    let stop = if cli.watch.is_some() { Some(signals::shutdown()?) } else { None };
+    let at_once = match (data, cli.inside) {
+        (true, _) => PROOFS_MAX,
+        (_, true) => PODS_MAX,
+        _ => LOOKS_MAX,
+    };
+    let stop = if cli.watch.is_some() || cli.inside { Some(signals::shutdown()?) } else { None };
     let pods = Pods::of(cli).await;
+    let inside = match options {
+        Some(options) => Some(Inside::of(cli, options).await),
+        None => None,
+    };
     let (begun, mut watch) = (Instant::now(), Watch::default());
     loop {
         let mut looks = Vec::new();
         for pipeline in &plan.tables {
             let canary = canary(cli, pipeline);
-            looks.push(examine(&servers, plan, pipeline, data.then_some(&how), canary, &pods));
+            looks.push(examine(&servers, plan, pipeline, data.then_some(&how), canary, (&pods, inside.as_ref())));
         }
-        let all: Vec<Examined> = stream::iter(looks).buffered(at_once).collect().await;
+        let all = stream::iter(looks).buffered(at_once).collect::<Vec<Examined>>();
+        let all = match (&inside, &stop) {
+            (Some(inside), Some(stop)) => tokio::select! {
+                all = all => all,
+                () = stop.cancelled() => {
+                    inside.remove().await;
+                    return Ok(None);
+                }
+            },
+            _ => all.await,
+        };
         let worst = all.iter().map(|one| worst(&one.findings)).max().unwrap_or(Outcome::Ok);
         if let (Some(every), Some(stop)) = (cli.watch, &stop) {
             let findings: Vec<Finding> = all.iter().flat_map(|one| one.findings.clone()).collect();
             report::result(&watch.told(&findings, cli.output, now_ms()));
             // Interrupted in a look, it ends with that.
             if stop.is_cancelled() || tokio::time::timeout(every.0, stop.cancelled()).await.is_ok() {
-                return Ok(Looks { all, interrupted: true });
+                return Ok(Some(Looks { all, interrupted: true }));
             }
             continue;
         }
@@ -159,7 +200,7 @@ async fn looks(cli: &Cli, plan: &Plan, known: &Known) -> std::io::Result<Looks> 
             FailOn::Warning => worst < Outcome::Warning,
         };
         if enough || cli.wait.is_none_or(|wait| begun.elapsed() + PAUSE > wait.0) {
-            return Ok(Looks { all, interrupted: false });
+            return Ok(Some(Looks { all, interrupted: false }));
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -178,14 +219,17 @@ async fn examine(
     pipeline: &PipelinePlan,
     data: Option<&How>,
     canary: Option<Canary>,
-    pods: &Pods,
+    (pods, inside): (&Pods, Option<&Inside>),
 ) -> Examined {
     // What the canary meets is then seen by the look.
     let sent = match canary {
         Some(canary) => judge_canary(pipeline, &canary.send(servers, pipeline).await),
         None => Vec::new(),
     };
-    let seen = look(servers, plan, pipeline).await;
+    let (seen, there) = match inside {
+        Some(inside) => Box::pin(inside.look(plan, pipeline)).await,
+        None => (look(servers, plan, pipeline).await, Looked::Left("--inside looks from a pod".to_owned())),
+    };
     let mut findings = judge(pipeline, &seen, now_ms());
     if let Some(how) = data {
         findings.extend(judge_data(pipeline, &Proof::of(servers, pipeline, how).await));
@@ -193,10 +237,11 @@ async fn examine(
     findings.extend(sent);
     if let Some(pods) = pods.look(&pipeline.names.worker).await {
         findings.extend(judge_pods(pipeline, &pods, now_ms()));
+        findings.extend(judge_inside(pipeline, &there));
     }
     Examined { seen, findings: fold(findings) }
 }
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     SystemClock.now_us() / 1000
 }

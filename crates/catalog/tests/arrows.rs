@@ -33,7 +33,20 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("deploy", &["boot", "catalog", "core", "k8s"]),
     (
         "run",
-        &["boot", "catalog", "connect", "core", "embedded", "kafka", "postgres", "reconcile", "s3", "shadow", "worker"],
+        &[
+            "boot",
+            "catalog",
+            "checks",
+            "connect",
+            "core",
+            "embedded",
+            "kafka",
+            "postgres",
+            "reconcile",
+            "s3",
+            "shadow",
+            "worker",
+        ],
     ),
     ("verify", &["boot", "catalog", "checks", "core", "k8s", "shadow"]),
     // The facade re-exports rooms, by feature.

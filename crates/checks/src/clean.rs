@@ -102,6 +102,8 @@ impl Clean {
                 postgres: Looked::Left(nothing()),
                 kafka: Looked::Left(nothing()),
                 store: Looked::Left(nothing()),
+                edges: Looked::Left(nothing()),
+                rest: None,
             }
         })
     }

@@ -7,12 +7,14 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 pub mod clean;
+mod edges;
 mod finding;
 pub mod judge;
 pub mod look;
 mod register;
 mod seen;
 
+pub use edges::{EdgeSeen, EdgeTo, EdgesSeen, SeenInside, Way};
 pub use finding::{Finding, Outcome, worst};
 pub use register::{CHECKS, Category, Check, index, page};
 pub use seen::{

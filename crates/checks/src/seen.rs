@@ -6,6 +6,8 @@ use datapipe_connect::{Expanded, PluginInfo};
 use datapipe_core::Lsn;
 use serde::{Deserialize, Serialize};
 
+use crate::edges::{EdgeSeen, EdgesSeen};
+
 /// What a system said, or why it said nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -29,6 +31,16 @@ pub struct Seen {
     pub kafka: Looked<KafkaSeen>,
     /// Its objects.
     pub store: Looked<StoreSeen>,
+    /// The ways to its servers.
+    #[serde(default = "untried")]
+    pub edges: Looked<EdgesSeen>,
+    /// The way to a worker that did not answer.
+    #[serde(default)]
+    pub rest: Option<EdgeSeen>,
+}
+
+fn untried() -> Looked<EdgesSeen> {
+    Looked::Left("nobody tried it".to_owned())
 }
 
 /// A worker, by its REST interface.

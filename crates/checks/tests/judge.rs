@@ -3,9 +3,10 @@
 
 mod recorded;
 
-use datapipe_checks::judge::{fold, judge_canary, judge_pods};
+use datapipe_checks::judge::{fold, judge_canary, judge_inside, judge_pods};
 use datapipe_checks::{CHECKS, CanarySeen, Category, Finding, Hop, Looked, Outcome, PodSeen, Seen, worst};
 use datapipe_core::connector::{JvmFlavour, for_jvm};
+use datapipe_core::plan::Problem;
 use datapipe_core::settings::SinkFlavour;
 use serde_json::json;
 
@@ -16,7 +17,10 @@ fn a_healthy_pipeline_passes_every_check() {
     let plan = plan();
     let findings = judged(&plan.tables[0], &healthy(&plan.tables[0]));
     let codes: Vec<&str> = findings.iter().map(|finding| finding.code.as_str()).collect();
-    let all = CHECKS.iter().filter(|check| check.category < Category::Data).map(|check| check.code);
+    let all = CHECKS
+        .iter()
+        .filter(|check| check.category < Category::Data || check.category == Category::Network)
+        .map(|check| check.code);
     assert_eq!(codes, all.collect::<Vec<_>>(), "every check, each once, in order");
     assert_eq!(worst(&findings), Outcome::Ok, "{findings:#?}");
 }
@@ -238,4 +242,55 @@ fn pods_are_told_in_words_and_a_worker_that_is_away_follows_from_its_pod() {
     findings.extend(judge_pods(pipeline, &Looked::Seen(Vec::new()), NOW_MS));
     let findings = fold(findings);
     assert_eq!(causes(&findings), [("DP0801", vec![]), ("DP0101", vec!["DP0801"])]);
+}
+
+#[test]
+fn a_closed_way_is_the_root_of_what_lies_behind_it() {
+    let plan = plan();
+    let pipeline = &plan.tables[0];
+    let way = |edge: usize, way: &str| (format!("/edges/seen/edges/{edge}/way"), json!(way));
+    let away = |server: &str| (format!("/{server}"), json!({ "silent": "no answer within 10 s" }));
+    let mut findings = hurt(pipeline, vec![way(3, "refused"), away("store")]);
+    findings.extend(judge_inside(pipeline, &Looked::Seen(vec![Problem::new("s3.bucket", "does not answer", "look")])));
+    let findings = fold(findings);
+    let expected = vec![("DP0904", vec![]), ("DP0501", vec!["DP0904"]), ("DP0804", vec!["DP0904"])];
+    assert_eq!(causes(&findings), expected);
+    let root = &findings.iter().find(|finding| finding.code == "DP0904").unwrap();
+    assert!(root.seen.starts_with("from where the worker is: s3:9000 refuses"), "{}", root.seen);
+    assert!(root.next.as_ref().unwrap().starts_with("kubectl describe networkpolicy -n data-ingestion"), "{root:?}");
+}
+
+#[test]
+fn outside_of_a_cluster_a_port_that_refuses_is_no_fault_of_the_network() {
+    let plan = plan();
+    let pipeline = &plan.tables[0];
+    let refused = json!({ "to": "postgres", "host": "localhost", "port": 5432, "way": "refused" });
+    let edges = json!({ "seen": { "inside": false, "edges": [refused] } });
+    let worker = json!({ "to": "worker", "host": "localhost", "port": 8083, "way": "refused" });
+    let away = json!({ "silent": "connection refused" });
+    let findings = hurt(
+        pipeline,
+        vec![
+            ("/edges".to_owned(), edges),
+            ("/postgres".to_owned(), away.clone()),
+            ("/worker".to_owned(), away),
+            ("/rest".to_owned(), worker),
+        ],
+    );
+    let of = |code: &str| findings.iter().find(|finding| finding.code == code).map(|finding| finding.outcome);
+    assert_eq!((of("DP0902"), of("DP0905")), (Some(Outcome::Skipped), Some(Outcome::Skipped)));
+    assert_eq!(causes(&findings), [("DP0101", vec![]), ("DP0301", vec![])]);
+}
+
+#[test]
+fn the_look_from_inside_is_a_finding_itself() {
+    let plan = plan();
+    let outcomes = |inside| {
+        let findings = judge_inside(&plan.tables[0], &inside);
+        findings.iter().map(|finding| finding.outcome).collect::<Vec<_>>()
+    };
+    assert_eq!(outcomes(Looked::Seen(Vec::new())), [Outcome::Ok, Outcome::Ok]);
+    assert_eq!(outcomes(Looked::Left("no --inside".to_owned())), [Outcome::Skipped, Outcome::Skipped]);
+    assert_eq!(outcomes(Looked::Silent("exceeded quota".to_owned())), [Outcome::Failed, Outcome::Skipped]);
+    assert_eq!(outcomes(Looked::Seen(vec![Problem::new("s3", "a", "b")])), [Outcome::Ok, Outcome::Failed]);
 }

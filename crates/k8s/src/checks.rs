@@ -10,7 +10,7 @@ use datapipe_core::plan::{Plan, Problem};
 use crate::options::RenderOptions;
 
 pub(crate) use memory::{HYBRID_NATIVE_MIB, heap_mib};
-pub(crate) use servers::{host_and_port, own_postgres, s3_address};
+pub(crate) use servers::{own_postgres, s3_address};
 
 pub(crate) fn all(plan: &Plan, options: &RenderOptions) -> Vec<Problem> {
     let mut problems = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use datapipe_core::plan::{PipelinePlan, Plan};
+use datapipe_core::plan::{PipelinePlan, Plan, host_and_port};
 use datapipe_core::settings::Role;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::networking::v1::{
@@ -12,7 +12,7 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::checks::{host_and_port, own_postgres, s3_address};
+use crate::checks::{own_postgres, s3_address};
 use crate::defaults::{KAFKA, S3};
 use crate::manifest::Objects;
 use crate::options::RenderOptions;

@@ -1,4 +1,4 @@
-//! Which cluster this is.
+//! Which cluster this is, and where its brokers are.
 
 use datapipe_core::port::{ErrorKind, PortError};
 use rdkafka::client::{Client, ClientContext};
@@ -20,6 +20,25 @@ pub async fn cluster_id(config: &KafkaConfig) -> Result<String, PortError> {
             .map(Background::new)
             .map_err(|error: KafkaError| port_error(attempt(), &error))?;
         cluster_id_of(client.client(), &attempt())
+    })
+    .await
+}
+
+/// Where the brokers say that they are: host and port of each. That is where clients go, whatever they began with.
+/// The question names one topic, there or not: the answer would hold all of them otherwise.
+pub async fn brokers(config: &KafkaConfig, topic: &str) -> Result<Vec<(String, u16)>, PortError> {
+    let (config, topic) = (config.clone(), topic.to_owned());
+    blocking("asking for the brokers", move || {
+        let attempt = || format!("asking {} for the brokers", config.bootstrap());
+        let client: Background<BaseConsumer<Logged>> = config
+            .client()
+            .create_with_context(Logged)
+            .map(Background::new)
+            .map_err(|error: KafkaError| port_error(attempt(), &error))?;
+        let metadata = client.client().fetch_metadata(Some(&topic), REQUEST_TIMEOUT);
+        let metadata = metadata.map_err(|error| port_error(attempt(), &error))?;
+        let address = |port: i32| u16::try_from(port).unwrap_or(0);
+        Ok(metadata.brokers().iter().map(|broker| (broker.host().to_owned(), address(broker.port()))).collect())
     })
     .await
 }

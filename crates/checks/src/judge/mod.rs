@@ -4,6 +4,7 @@ mod canary;
 mod connector;
 mod data;
 mod kafka;
+mod network;
 mod plugins;
 mod pods;
 mod postgres;
@@ -20,7 +21,7 @@ use datapipe_core::settings::Role;
 
 pub use self::canary::judge_canary;
 pub use self::data::judge_data;
-pub use self::pods::judge_pods;
+pub use self::pods::{judge_inside, judge_pods};
 pub use self::roots::fold;
 
 use crate::finding::{Finding, Findings};
@@ -77,6 +78,7 @@ pub fn judge(pipeline: &PipelinePlan, seen: &Seen, now_ms: i64) -> Vec<Finding> 
         }
         Looked::Left(why) => rest(found, Category::S3, 0, why),
     }
+    network::judge(pipeline, seen, found);
     roots::traced(findings.into_inner(), pipeline, seen)
 }
 

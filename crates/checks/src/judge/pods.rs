@@ -1,4 +1,4 @@
-use datapipe_core::plan::PipelinePlan;
+use datapipe_core::plan::{PipelinePlan, Problem};
 
 use super::age_words;
 use crate::finding::{Finding, Findings};
@@ -53,5 +53,36 @@ pub fn judge_pods(pipeline: &PipelinePlan, pods: &Looked<Vec<PodSeen>>, now_ms: 
             }
         }
     }
+    findings.into_inner()
+}
+
+/// Judges the look from inside itself, and what the worker's own test has found there.
+pub fn judge_inside(pipeline: &PipelinePlan, inside: &Looked<Vec<Problem>>) -> Vec<Finding> {
+    let mut findings = Findings::of(&pipeline.names.table);
+    let found = &mut findings;
+    let problems = match inside {
+        Looked::Seen(problems) => problems,
+        Looked::Silent(why) => {
+            let next = "kubectl get events -n data-ingestion --sort-by=.lastTimestamp | tail";
+            found.fail("DP0803", why, next);
+            found.skip("DP0804", "no pod has looked");
+            return findings.into_inner();
+        }
+        Looked::Left(why) => {
+            found.skip("DP0803", why);
+            found.skip("DP0804", why);
+            return findings.into_inner();
+        }
+    };
+    found.ok("DP0803", "a pod with the worker's labels has looked");
+    let Some(first) = problems.first() else {
+        found.ok("DP0804", "nothing is in the way of a start");
+        return findings.into_inner();
+    };
+    let line = |problem: &Problem| {
+        let why = if problem.why.is_empty() { String::new() } else { format!(" ({})", problem.why) };
+        format!("{}: {}{why}", problem.object, problem.what)
+    };
+    found.fail("DP0804", problems.iter().map(line).collect::<Vec<_>>().join("; "), &first.fix);
     findings.into_inner()
 }

@@ -10,23 +10,26 @@ use crate::seen::{Looked, Seen};
 /// What keeps a source from running.
 const OF_SOURCE: &[&str] = &[
     "DP0301", "DP0401", "DP0302", "DP0311", "DP0303", "DP0305", "DP0405", "DP0306", "DP0307", "DP0309", "DP0402",
-    "DP0204", "DP0407",
+    "DP0204", "DP0407", "DP0902", "DP0903",
 ];
 /// What keeps a sink from running.
-const OF_SINK: &[&str] = &["DP0501", "DP0401", "DP0505", "DP0504", "DP0402", "DP0204", "DP0407"];
+const OF_SINK: &[&str] = &["DP0501", "DP0401", "DP0505", "DP0504", "DP0402", "DP0204", "DP0407", "DP0904", "DP0903"];
 
 /// A finding, and what it may follow from; the first that is there counts. DP0202 is not among them, because it speaks of
 /// two connectors.
 const RULES: &[(&str, &[&str])] = &[
-    ("DP0101", &["DP0801"]),
-    ("DP0102", &["DP0401"]),
+    ("DP0101", &["DP0801", "DP0905"]),
+    ("DP0102", &["DP0401", "DP0903"]),
+    ("DP0301", &["DP0902"]),
     ("DP0303", &["DP0311"]),
     ("DP0304", &["DP0101", "DP0201", "DP0202", "DP0102"]),
     ("DP0305", &["DP0304"]),
+    ("DP0401", &["DP0903"]),
     ("DP0403", &["DP0101", "DP0201", "DP0202", "DP0407", "DP0501"]),
     ("DP0405", &["DP0311"]),
     ("DP0406", &["DP0101"]),
     ("DP0408", &["DP0403"]),
+    ("DP0501", &["DP0904"]),
     ("DP0701", &["DP0301", "DP0401", "DP0101", "DP0201", "DP0202", "DP0304", "DP0407"]),
     ("DP0702", &["DP0501", "DP0202", "DP0407"]),
     ("DP0502", &["DP0403", "DP0101", "DP0202", "DP0407"]),
@@ -37,6 +40,18 @@ const RULES: &[(&str, &[&str])] = &[
             "DP0201", "DP0202", "DP0403",
         ],
     ),
+    // A worker whose servers are out of reach ends, or is never ready.
+    ("DP0801", &["DP0902", "DP0903", "DP0904"]),
+    (
+        "DP0804",
+        &[
+            "DP0901", "DP0902", "DP0903", "DP0904", "DP0301", "DP0401", "DP0501", "DP0302", "DP0306", "DP0307",
+            "DP0308", "DP0309", "DP0402", "DP0505",
+        ],
+    ),
+    ("DP0902", &["DP0901"]),
+    ("DP0903", &["DP0901"]),
+    ("DP0904", &["DP0901"]),
 ];
 
 /// Follows from others while it is a warning. Once it has failed (a slot is lost), what it came from can be mended and it

@@ -2,6 +2,7 @@
 
 mod canary;
 mod data;
+mod edges;
 mod kafka;
 mod mend;
 mod postgres;
@@ -18,12 +19,14 @@ use datapipe_kafka::KafkaConfig;
 use datapipe_postgres::PgConfig;
 use datapipe_s3::S3Store;
 
+use crate::edges::EdgeTo;
 use crate::register::Category;
 use crate::seen::{Looked, Seen};
 
 pub use self::canary::Canary;
 pub use self::data::{How, Proof};
 pub use self::kafka::config as kafka_config;
+pub use self::worker::{Answer, asked};
 
 /// Where everything is, and how long each answer may take.
 pub struct Servers {
@@ -96,12 +99,22 @@ pub async fn look(servers: &Servers, plan: &Plan, pipeline: &PipelinePlan) -> Se
             _ => within(limit, worker::look(&servers.host, pipeline, limit)).await,
         }
     };
-    let (worker, (postgres, kafka), store) = tokio::join!(worker, servers_of_rows, store);
-    Seen { worker, postgres, kafka, store }
+    let edges = async {
+        match servers.left(Category::Network) {
+            Some(left) => left,
+            None => Looked::Seen(servers.edges(plan, pipeline, Duration::ZERO, false).await),
+        }
+    };
+    let (worker, (postgres, kafka), store, edges) = tokio::join!(worker, servers_of_rows, store, edges);
+    let rest = match worker {
+        Looked::Silent(_) => Some(edges::tried(EdgeTo::Worker, &servers.host, pipeline.port, limit).await),
+        Looked::Seen(_) | Looked::Left(_) => None,
+    };
+    Seen { worker, postgres, kafka, store, edges, rest }
 }
 
 /// A server that hangs must not hang whoever looks.
-async fn within<T>(limit: Duration, look: impl Future<Output = Result<T, String>>) -> Looked<T> {
+pub async fn within<T>(limit: Duration, look: impl Future<Output = Result<T, String>>) -> Looked<T> {
     match tokio::time::timeout(limit, look).await {
         Ok(Ok(seen)) => Looked::Seen(seen),
         Ok(Err(why)) => Looked::Silent(why),

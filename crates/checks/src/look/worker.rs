@@ -1,37 +1,75 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use datapipe_connect::{Client, ClientError};
+use datapipe_connect::{Client, ClientError, ErrorMessage, ServerInfo, WorkerHealth};
 use datapipe_core::plan::PipelinePlan;
+use serde::de::DeserializeOwned;
 
 use crate::seen::{MetricsSeen, WorkerSeen};
+
+const CONNECTORS: &str = "/connectors?expand=info&expand=status";
+const PLUGINS: &str = "/connector-plugins?connectorsOnly=true";
+/// So much is told of a refusal that is no worker's.
+const REFUSAL_CHARS_MAX: usize = 300;
+
+/// A status and a body.
+pub type Answer = (u16, Vec<u8>);
 
 pub(super) async fn look(host: &str, pipeline: &PipelinePlan, limit: Duration) -> Result<WorkerSeen, String> {
     let url = format!("http://{host}:{}", pipeline.port);
     let failed = |error: ClientError| chain(&error);
     let client = Client::new(&url).map_err(failed)?;
-    let server = client.server().await.map_err(failed)?;
-    let health = client.health().await.map_err(failed)?;
+    let get = async |path: &str| {
+        let answer = client.forward("GET", path, Vec::new()).await.map_err(failed)?;
+        Ok((answer.status, answer.body))
+    };
+    asked(&url, get, limit).await
+}
+
+/// What a worker says, whatever carries the questions to it; `url` is where a person would ask.
+pub async fn asked(
+    url: &str,
+    get: impl AsyncFn(&str) -> Result<Answer, String>,
+    limit: Duration,
+) -> Result<WorkerSeen, String> {
+    let server: ServerInfo = well(url, "/", get("/").await?)?;
+    // One that is not well says so with another status.
+    let health: WorkerHealth = understood(url, "/health", &get("/health").await?.1)?;
     // A worker that is not well may not answer this: its health is then all that is known.
-    let connectors = match tokio::time::timeout(limit / 2, client.expanded()).await {
-        Ok(connectors) => connectors.map_err(failed)?,
-        Err(_) if health.status != "healthy" => std::collections::BTreeMap::new(),
+    let connectors = match tokio::time::timeout(limit / 2, get(CONNECTORS)).await {
+        Ok(connectors) => well(url, CONNECTORS, connectors?)?,
+        Err(_) if health.status != "healthy" => BTreeMap::new(),
         Err(_) => return Err(format!("GET {url}/connectors did not answer")),
     };
     // An older worker may not tell these, and goes on all the same.
-    let plugins = tokio::time::timeout(limit / 4, client.plugins(true)).await;
-    let plugins = plugins.ok().and_then(Result::ok).unwrap_or_default();
-    let metrics = tokio::time::timeout(limit / 4, client.forward("GET", "/metrics", Vec::new())).await;
-    let metrics = metrics.ok().and_then(Result::ok).filter(|answer| answer.status == 200);
-    let metrics = metrics.map(|answer| metrics_seen(&String::from_utf8_lossy(&answer.body)));
+    let plugins = tokio::time::timeout(limit / 4, get(PLUGINS)).await;
+    let plugins = plugins.ok().and_then(Result::ok).and_then(|answer| well(url, PLUGINS, answer).ok());
+    let metrics = tokio::time::timeout(limit / 4, get("/metrics")).await;
+    let metrics = metrics.ok().and_then(Result::ok).filter(|(status, _)| *status == 200);
+    let metrics = metrics.map(|(_, body)| metrics_seen(&String::from_utf8_lossy(&body)));
     Ok(WorkerSeen {
-        url,
+        url: url.to_owned(),
         version: server.version,
         health: health.status,
         health_message: health.message,
         connectors,
-        plugins,
+        plugins: plugins.unwrap_or_default(),
         metrics,
     })
+}
+
+/// An answer that is no refusal.
+fn well<T: DeserializeOwned>(url: &str, path: &str, (status, body): Answer) -> Result<T, String> {
+    if (200..300).contains(&status) {
+        return understood(url, path, &body);
+    }
+    let said = serde_json::from_slice::<ErrorMessage>(&body).map(|error| error.message);
+    let said = said.unwrap_or_else(|_| String::from_utf8_lossy(&body).chars().take(REFUSAL_CHARS_MAX).collect());
+    Err(format!("GET {url}{path} was refused with {status}: {said}"))
+}
+
+fn understood<T: DeserializeOwned>(url: &str, path: &str, body: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|error| format!("GET {url}{path} was answered by something else: {error}"))
 }
 
 /// The figures of a page in Prometheus' text format.

@@ -4,6 +4,7 @@ mod canary;
 mod connector;
 mod data;
 mod kafka;
+mod network;
 mod pods;
 mod postgres;
 mod store;
@@ -31,11 +32,13 @@ pub enum Category {
     Canary,
     /// The pods of a deployment.
     Kubernetes,
+    /// The ways between a worker, its servers and whoever asks it.
+    Network,
 }
 
 impl Category {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Worker,
         Self::Connector,
         Self::Postgres,
@@ -44,6 +47,7 @@ impl Category {
         Self::Data,
         Self::Canary,
         Self::Kubernetes,
+        Self::Network,
     ];
 
     /// The word for it.
@@ -57,6 +61,7 @@ impl Category {
             Self::Data => "data",
             Self::Canary => "canary",
             Self::Kubernetes => "kubernetes",
+            Self::Network => "network",
         }
     }
 }
@@ -82,7 +87,7 @@ const fn check(code: &'static str, category: Category, [title, looks, why, remed
     Check { code, category, title, looks, why, remedy }
 }
 
-const GROUPS: [&[Check]; 8] = [
+const GROUPS: [&[Check]; 9] = [
     &worker::CHECKS,
     &connector::CHECKS,
     &postgres::CHECKS,
@@ -91,6 +96,7 @@ const GROUPS: [&[Check]; 8] = [
     &data::CHECKS,
     &canary::CHECKS,
     &pods::CHECKS,
+    &network::CHECKS,
 ];
 
 const COUNT: usize = {
@@ -147,7 +153,7 @@ mod tests {
     fn codes_are_in_order_and_their_own() {
         assert!(CHECKS.is_sorted_by(|one, next| one.code < next.code));
         for check in CHECKS {
-            let hundred = [1, 2, 3, 4, 5, 6, 7, 8][check.category as usize];
+            let hundred = [1, 2, 3, 4, 5, 6, 7, 8, 9][check.category as usize];
             assert!(check.code.starts_with(&format!("DP0{hundred}")), "{}", check.code);
             assert!([check.title, check.looks, check.why, check.remedy].iter().all(|text| !text.is_empty()));
         }

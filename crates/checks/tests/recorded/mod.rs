@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, dead_code, reason = "shared by tests and an example")]
 
 mod kafka;
+mod network;
 mod postgres;
 mod several;
 mod store;
@@ -101,6 +102,13 @@ pub(crate) fn healthy(pipeline: &PipelinePlan) -> Value {
             "newest": "table=users/a.jsonl.gz", "newest_ms": NOW_MS - 3000, "clock_ms": NOW_MS - 1000,
             "recent": [{ "bytes": 2_000_000, "records": 50_000, "from_ms": NOW_MS - 9000, "to_ms": NOW_MS - 3000 }],
         } },
+        "edges": { "seen": { "inside": true, "edges": [
+            { "to": "postgres", "host": "db", "port": 5432, "way": "open" },
+            { "to": "kafka", "host": "kafka", "port": 9092, "way": "open" },
+            { "to": "kafka", "host": "kafka-1.brokers", "port": 9092, "way": "open" },
+            { "to": "s3", "host": "s3", "port": 9000, "way": "open" },
+        ] } },
+        "rest": null,
     })
 }
 
@@ -131,7 +139,14 @@ fn failed_task() -> Value {
 
 /// Every pipeline that is hurt.
 pub(crate) fn cases(source: &str, sink: &str) -> Vec<Case> {
-    let all = [worker::cases(source, sink), postgres::cases(), kafka::cases(), store::cases(), several::cases(source)];
+    let all = [
+        worker::cases(source, sink),
+        postgres::cases(),
+        kafka::cases(),
+        store::cases(),
+        network::cases(),
+        several::cases(source),
+    ];
     all.concat()
 }
 

@@ -54,6 +54,26 @@ pub struct S3Plan {
     pub session_token: Option<SecretRef>,
 }
 
+impl S3Plan {
+    /// Host and port of the endpoint; none for AWS's own.
+    pub fn address(&self) -> Option<(&str, u16)> {
+        let endpoint = self.endpoint.as_deref()?.trim_end_matches('/');
+        Some(match endpoint.strip_prefix("http://") {
+            Some(place) => host_and_port(place, 80),
+            None => host_and_port(endpoint.trim_start_matches("https://"), 443),
+        })
+    }
+}
+
+/// `host:port`, an IPv6 address in brackets.
+pub fn host_and_port(server: &str, default: u16) -> (&str, u16) {
+    let (host, port) = match server.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().unwrap_or(default)),
+        _ => (server, default),
+    };
+    (host.trim_start_matches('[').trim_end_matches(']'), port)
+}
+
 /// Properties that decide whether rows are lost or doubled; they are not for settings.
 const OWN_PROPERTIES: [&str; 10] = [
     "acks",

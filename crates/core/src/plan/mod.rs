@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use endpoints::{KafkaPlan, PostgresPlan, S3Plan};
+pub use endpoints::{KafkaPlan, PostgresPlan, S3Plan, host_and_port};
 pub use pipeline::{ConnectorPlan, PipelinePlan, PublicationPlan, TopicPlan};
 pub use problem::{Problem, Problems};
 pub use report::{ServerReport, SlotUse};

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::difference::{Change, What, differing};
 use crate::NAMESPACE;
+use crate::worker::LOOK;
 
 /// Who owns the fields that are sent.
 pub(super) const FIELD_MANAGER: &str = "datapipe-deploy";
@@ -209,7 +210,8 @@ impl Cluster {
 
     pub(super) async fn pods(&self, app: &str) -> Result<Vec<Pod>, ClusterError> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), NAMESPACE);
-        let list = api.list(&ListParams::default().labels(&format!("app={app}"))).await;
+        // Those that look have the worker's labels, and are no workers.
+        let list = api.list(&ListParams::default().labels(&format!("app={app},!{LOOK}"))).await;
         list.map(|list| list.items).map_err(|error| ClusterError::of(format!("listing the pods of {app}"), &error))
     }
 
@@ -229,18 +231,30 @@ impl Cluster {
         path: &str,
         body: Option<&Value>,
     ) -> Result<(u16, Value), ClusterError> {
-        let attempt = format!("asking {service} for {path}");
-        let uri = format!("/api/v1/namespaces/{NAMESPACE}/services/{service}:rest/proxy{path}");
         let bytes = body.map(|body| serde_json::to_vec(body).unwrap_or_default()).unwrap_or_default();
-        let request = http::Request::builder().method(method).uri(uri).header("Content-Type", "application/json");
-        let failed = |error: kube::Error| ClusterError::of(attempt.clone(), &error);
-        let request = request.body(Body::from(bytes)).map_err(|error| failed(kube::Error::HttpError(error)))?;
-        let answer = self.client.send(request).await.map_err(failed)?;
-        let status = answer.status().as_u16();
-        let bytes = answer.into_body().collect_bytes().await.map_err(failed)?;
+        let (status, bytes) = self.forward(method, service, path, bytes).await?;
         // The API server's own refusals are texts or objects of its own: they are told as they are.
         let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
         Ok((status, serde_json::from_slice(&bytes).unwrap_or_else(|_| text())))
+    }
+
+    /// The same in bytes.
+    pub(super) async fn forward(
+        &self,
+        method: &str,
+        service: &str,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<(u16, Vec<u8>), ClusterError> {
+        let attempt = format!("asking {service} for {path}");
+        let uri = format!("/api/v1/namespaces/{NAMESPACE}/services/{service}:rest/proxy{path}");
+        let request = http::Request::builder().method(method).uri(uri).header("Content-Type", "application/json");
+        let failed = |error: kube::Error| ClusterError::of(attempt.clone(), &error);
+        let request = request.body(Body::from(body)).map_err(|error| failed(kube::Error::HttpError(error)))?;
+        let answer = self.client.send(request).await.map_err(failed)?;
+        let status = answer.status().as_u16();
+        let bytes = answer.into_body().collect_bytes().await.map_err(failed)?;
+        Ok((status, bytes.to_vec()))
     }
 }
 

@@ -8,6 +8,7 @@ mod difference;
 mod events;
 mod inside;
 mod judge;
+mod look;
 mod operate;
 mod pods;
 mod preflight;

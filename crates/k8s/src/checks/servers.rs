@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use datapipe_core::plan::{Plan, Problem, S3Plan};
+use datapipe_core::plan::{Plan, Problem, S3Plan, host_and_port};
 use datapipe_core::secret::SecretRef;
 use datapipe_core::settings::{Role, SinkFlavour};
 use datapipe_core::table::WorkerKind;
@@ -33,22 +33,9 @@ fn own_s3(plan: &Plan) -> bool {
     is_service(s3_address(&plan.s3).0, S3.0)
 }
 
-/// `host:port`, an IPv6 address in brackets.
-pub(crate) fn host_and_port(server: &str, default: u16) -> (&str, u16) {
-    let (host, port) = match server.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse().unwrap_or(default)),
-        _ => (server, default),
-    };
-    (host.trim_start_matches('[').trim_end_matches(']'), port)
-}
-
 /// Host and port of the store; no host for AWS's own.
 pub(crate) fn s3_address(s3: &S3Plan) -> (&str, u16) {
-    let Some(endpoint) = &s3.endpoint else { return ("", 443) };
-    match endpoint.strip_prefix("http://") {
-        Some(place) => host_and_port(place, 80),
-        None => host_and_port(endpoint.trim_start_matches("https://"), 443),
-    }
+    s3.address().unwrap_or(("", 443))
 }
 
 pub(super) fn check(plan: &Plan, options: &RenderOptions, problems: &mut Vec<Problem>) {

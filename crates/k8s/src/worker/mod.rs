@@ -27,7 +27,7 @@ use secrets::Secrets;
 
 pub(crate) use secrets::secret_keys;
 #[cfg(feature = "apply")]
-pub(crate) use tool::{APP as TOOL_APP, plugins as tool_plugins, servers as tool_servers};
+pub(crate) use tool::{APP as TOOL_APP, LOOK, look as tool_look, plugins as tool_plugins, servers as tool_servers};
 
 /// The port's name in pods and Services.
 const REST: &str = "rest";

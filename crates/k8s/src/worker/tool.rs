@@ -3,7 +3,8 @@
 use datapipe_core::plan::{PipelinePlan, Plan, Problems};
 use datapipe_core::settings::{Role, Settings};
 use k8s_openapi::api::core::v1::{
-    Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource, ObjectFieldSelector, Pod, PodSpec, Volume,
+    Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource, ObjectFieldSelector, Pod, PodReadinessGate, PodSpec,
+    Volume,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -12,7 +13,9 @@ use super::{CONFIG, CONFIG_FOLDER, jvm, native};
 use crate::NAMESPACE;
 use crate::network::TOOL;
 use crate::options::RenderOptions;
-use crate::parts::{WORKER_UID, container_security, labels, pod_security, read_only, resources, server_labels, words};
+use crate::parts::{
+    WORKER_UID, container_security, labels, pod_security, read_only, resources, server_labels, words, worker_labels,
+};
 
 /// The `app` label of these pods, and the beginning of their names.
 pub(crate) const APP: &str = "datapipe-tool";
@@ -21,7 +24,13 @@ const LIFE_MAX_S: i64 = 120;
 /// Where the pod's settings stand: they need no object of their own then, which would have to be deleted too.
 const SETTINGS: &str = "datapipe/settings";
 const MEMORY_MIB: u32 = 64;
+/// A look has a client of each server, and the worker's own test besides.
+const LOOK_MEMORY_MIB: u32 = 96;
 const CPU_MILLIS: (u32, u32) = (50, 500);
+/// The label of a pod that looks; its value is the run that made it.
+pub(crate) const LOOK: &str = "datapipe/look";
+/// A condition that nobody sets: a pod that has the worker's labels and is never ready gets no request that is the worker's.
+const NEVER_READY: &str = "datapipe/looks-only";
 
 /// `datapipe-run` with these words, for all tables of the plan, with the secrets that a worker has.
 pub(crate) fn servers(
@@ -50,6 +59,29 @@ pub(crate) fn servers(
     volumes.push(settings_volume(file));
     let mut pod = pod(vec![container], volumes, life_s.max(LIFE_MAX_S));
     pod.metadata.annotations = Some(labels([(SETTINGS, settings(plan)?.as_str())]));
+    Ok(pod)
+}
+
+/// A look at the servers from where a table's worker is. For network policies it is that worker: it has all of its labels, and not
+/// those of a tool.
+pub(crate) fn look(
+    plan: &Plan,
+    options: &RenderOptions,
+    pipeline: &PipelinePlan,
+    run: &str,
+    life_s: i64,
+) -> Result<Pod, Problems> {
+    let mut pod = servers(plan, options, &words(["look", &pipeline.names.table]), life_s)?;
+    let mut all = worker_labels(pipeline);
+    all.insert(LOOK.to_owned(), run.to_owned());
+    pod.metadata.labels = Some(all);
+    pod.metadata.generate_name = Some("datapipe-look-".to_owned());
+    if let Some(spec) = &mut pod.spec {
+        spec.readiness_gates = Some(vec![PodReadinessGate { condition_type: NEVER_READY.to_owned() }]);
+        for container in &mut spec.containers {
+            container.resources = Some(resources(LOOK_MEMORY_MIB, CPU_MILLIS.0, CPU_MILLIS.1));
+        }
+    }
     Ok(pod)
 }
 
@@ -199,6 +231,27 @@ mod tests {
         let command = spec.containers[0].command.as_ref().unwrap().join(" ");
         let words = "datapipe-run preflight --config /etc/datapipe/config/datapipe.toml --table items --table orders --table users";
         assert_eq!(command, words);
+    }
+
+    #[test]
+    fn a_look_is_for_policies_what_the_worker_is_and_gets_no_request() {
+        let (plan, options) = planned(&settings_of(&json!({})));
+        let pipeline = plan.tables.iter().find(|pipeline| pipeline.names.table == "users").unwrap();
+        let pod = look(&plan, &options, pipeline, "7-1", 90).unwrap();
+        let mut labels = pod.metadata.labels.clone().unwrap();
+        assert_eq!(labels.remove(LOOK).as_deref(), Some("7-1"));
+        assert_eq!(labels, worker_labels(pipeline), "all of them, and no tool's");
+        let spec = pod.spec.as_ref().unwrap();
+        assert_eq!(spec.active_deadline_seconds, Some(120));
+        assert_eq!(spec.restart_policy.as_deref(), Some("Never"));
+        assert_eq!(spec.readiness_gates.as_ref().unwrap().len(), 1);
+        assert!(spec.containers.iter().all(|container| container.ports.is_none()), "the Service's port is named");
+        let command = spec.containers[0].command.as_ref().unwrap().join(" ");
+        assert!(command.starts_with("datapipe-run look users --config"), "{command}");
+        // Secrets are named, and never there.
+        let text = serde_json::to_string(&pod).unwrap();
+        let literal = spec.containers[0].env.iter().flatten().find(|variable| variable.value.is_some());
+        assert!(literal.is_none() && text.contains("secretName"), "{text}");
     }
 
     #[test]

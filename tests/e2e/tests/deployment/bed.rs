@@ -29,7 +29,7 @@ pub(crate) enum Deployment {
 }
 
 impl Deployment {
-    fn settings(self) -> PathBuf {
+    pub(crate) fn settings(self) -> PathBuf {
         let name = match self {
             Self::Contract => "contract.toml",
             Self::Mixed => "mixed.toml",

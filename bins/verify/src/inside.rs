@@ -1,0 +1,132 @@
+//! A deployment's servers, from where its workers are.
+
+use std::time::Duration;
+
+use datapipe_checks::look::{asked, within};
+use datapipe_checks::{Category, Looked, Seen, SeenInside, WorkerSeen};
+use datapipe_core::plan::{PipelinePlan, Plan, Problem};
+use datapipe_k8s::RenderOptions;
+use datapipe_k8s::apply::Cluster;
+
+use crate::cli::Cli;
+use crate::verify::now_ms;
+
+/// What a pod sees.
+const OF_SERVERS: [Category; 4] = [Category::Postgres, Category::Kafka, Category::S3, Category::Network];
+
+/// What was seen, and what the worker's own test has found; none of that if nobody asked.
+pub(crate) type SeenThere = (Seen, Looked<Vec<Problem>>);
+
+/// A cluster, or why there is none.
+pub(crate) struct Inside {
+    cluster: Result<Cluster, String>,
+    options: RenderOptions,
+    only: Vec<Category>,
+    host: String,
+    limit: Duration,
+    /// The mark of the pods that this run makes.
+    run: String,
+}
+
+impl Inside {
+    pub(crate) async fn of(cli: &Cli, options: RenderOptions) -> Self {
+        let cluster = match Cluster::connect(cli.context.as_deref()).await {
+            Ok(cluster) => {
+                // If that fails, making one will say why.
+                let _ = cluster.remove_left_looks().await;
+                Ok(cluster)
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        let run = format!("{}-{}", now_ms(), std::process::id());
+        Self { cluster, options, only: cli.only.clone(), host: cli.host.clone(), limit: cli.timeout.0, run }
+    }
+
+    /// Looks at one table.
+    pub(crate) async fn look(&self, plan: &Plan, pipeline: &PipelinePlan) -> SeenThere {
+        let (worker, pod) = tokio::join!(self.worker(pipeline), self.servers(plan, pipeline));
+        let (seen, problems) = match pod {
+            Looked::Seen(SeenInside { seen, problems }) => (seen, Looked::Seen(problems)),
+            Looked::Silent(why) => (unseen("no pod has looked: see DP0803"), Looked::Silent(why)),
+            Looked::Left(why) => (unseen(&why), Looked::Left(why)),
+        };
+        let Seen { postgres, kafka, store, edges, .. } = seen;
+        let seen = Seen {
+            worker,
+            postgres: self.kept(Category::Postgres, postgres),
+            kafka: self.kept(Category::Kafka, kafka),
+            store: self.kept(Category::S3, store),
+            edges: self.kept(Category::Network, edges),
+            rest: None,
+        };
+        (seen, problems)
+    }
+
+    /// Takes away what this run has made, when it is broken off.
+    pub(crate) async fn remove(&self) {
+        let Ok(cluster) = &self.cluster else { return };
+        // Kubernetes ends them by their deadline otherwise, and the next run takes them away.
+        let _ = tokio::time::timeout(self.limit, cluster.remove_looks(&self.run)).await;
+    }
+
+    fn wants(&self, category: Category) -> bool {
+        self.only.is_empty() || self.only.contains(&category)
+    }
+
+    fn kept<T>(&self, category: Category, looked: Looked<T>) -> Looked<T> {
+        if self.wants(category) { looked } else { not_asked() }
+    }
+
+    async fn servers(&self, plan: &Plan, pipeline: &PipelinePlan) -> Looked<SeenInside> {
+        if !OF_SERVERS.into_iter().any(|category| self.wants(category)) {
+            return not_asked();
+        }
+        let cluster = match &self.cluster {
+            Ok(cluster) => cluster,
+            Err(why) => return Looked::Silent(why.clone()),
+        };
+        match cluster.look_inside(plan, pipeline, &self.options, &self.run).await {
+            Ok(document) => match serde_json::from_str(&document) {
+                Ok(seen) => Looked::Seen(seen),
+                Err(error) => Looked::Silent(format!(
+                    "what the pod says is not understood, {error}: its image {} is of another version",
+                    self.options.worker_image
+                )),
+            },
+            Err(why) => Looked::Silent(why),
+        }
+    }
+
+    async fn worker(&self, pipeline: &PipelinePlan) -> Looked<WorkerSeen> {
+        if !self.wants(Category::Worker) && !self.wants(Category::Connector) {
+            return not_asked();
+        }
+        let cluster = match &self.cluster {
+            Ok(cluster) => cluster,
+            Err(why) => return Looked::Silent(why.clone()),
+        };
+        let get = async |path: &str| {
+            let answer = cluster.ask_worker(&pipeline.names.worker, path).await;
+            answer.map_err(|error| error.to_string())
+        };
+        // Where a person asks it.
+        let url = format!("http://{}:{}", self.host, pipeline.port);
+        within(self.limit, asked(&url, get, self.limit)).await
+    }
+}
+
+fn not_asked<T>() -> Looked<T> {
+    Looked::Left("not asked for by --only".to_owned())
+}
+
+fn unseen(why: &str) -> Seen {
+    let why = || why.to_owned();
+    Seen {
+        worker: Looked::Left(why()),
+        postgres: Looked::Left(why()),
+        kafka: Looked::Left(why()),
+        store: Looked::Left(why()),
+        edges: Looked::Left(why()),
+        rest: None,
+    }
+}
