@@ -127,10 +127,13 @@ impl Inside<'_> {
         report.map_err(|why| self.unseen(&format!("{names} were not looked at from inside"), &why)).ok()
     }
 
-    /// Makes topics and publications, unless all that is needed was seen and nothing of it is missing.
+    /// Makes topics and publications, unless all that is needed was seen and nothing of it is missing: a table that has its
+    /// slot has its publication.
     pub(super) async fn prepare(&self, seen: &Seen, applied: &mut Applied) -> Result<(), ApplyError> {
-        let complete = seen.all && seen.servers.as_ref().is_some_and(|report| report.topics_missing.is_empty());
-        if complete && applied.changes.is_empty() {
+        let complete = |report: &ServerReport| {
+            report.topics_missing.is_empty() && report.slots.values().all(|slot| *slot != SlotUse::Missing)
+        };
+        if seen.all && seen.servers.as_ref().is_some_and(complete) {
             return Ok(());
         }
         let report = match self.ask(vec!["prepare".to_owned()], SERVER_WAIT, POD_MAX).await {
@@ -151,11 +154,17 @@ impl Inside<'_> {
     /// Waits until streams read the slots of these tables, whose connectors run in JVMs: RUNNING does not say so.
     pub(super) async fn streams(&self, tables: &[&str], seen: &Seen, applied: &Applied) -> Result<(), ApplyError> {
         let mut plan = self.plan.clone();
-        plan.tables.retain(|pipeline| tables.contains(&pipeline.names.table.as_str()));
-        let untouched = applied.changes.is_empty() && applied.connectors.is_empty();
         let slots = seen.servers.as_ref().map(|report| &report.slots);
-        let active = |slot| slots.is_some_and(|slots| slots.get(slot) == Some(&SlotUse::Active));
-        if plan.tables.is_empty() || untouched && plan.tables.iter().all(|pipeline| active(&pipeline.names.slot)) {
+        let active = |slot: &str| slots.is_some_and(|slots| slots.get(slot) == Some(&SlotUse::Active));
+        // One whose stream ran before, and whose worker and connector were left alone, has it still.
+        plan.tables.retain(|pipeline| {
+            let names = &pipeline.names;
+            let worker = format!("Deployment {}", names.worker);
+            let touched = applied.connectors.contains(&names.source_connector)
+                || applied.changes.iter().any(|change| change.object == worker);
+            tables.contains(&names.table.as_str()) && (touched || !active(&names.slot))
+        });
+        if plan.tables.is_empty() {
             return Ok(());
         }
         let wait = self.how.wait_max.min(SLOTS_MAX);
