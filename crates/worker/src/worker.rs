@@ -214,11 +214,8 @@ impl Worker {
         let mut views = shown.view.subscribe();
         tracing::info!(table = %shown.settings.slug, generation, "owning the group");
         loop {
+            self.record_tasks(store.as_ref()).await;
             let view = views.borrow_and_update().clone();
-            let records = task_records(&view);
-            if let Err(error) = store.write(&records).await {
-                tracing::warn!(table = %shown.settings.slug, "task configurations not written: {}", error.report());
-            }
             fleet.steer(&view);
             if let Some(author) = shown.author() {
                 self.write_statuses(store.as_ref(), &self.standings(&author), &mut written).await;
@@ -232,6 +229,26 @@ impl Worker {
                     }
                 }
                 () = tokio::time::sleep(WATCH) => {}
+            }
+        }
+    }
+
+    /// Puts the tasks on record. A request's records are all there before, and these are waited for: a view that has
+    /// only some of either would have tasks written that are there, or are no longer wanted.
+    async fn record_tasks(&self, store: &dyn ConnectStore) {
+        let shown = &self.shown;
+        let missing = || task_records(&shown.view.borrow());
+        if missing().is_empty() {
+            return;
+        }
+        let _turn = shown.turn.lock().await;
+        match store.write(&missing()).await {
+            Ok(last) => {
+                shown.until(WATCH, |view| view.last_config >= last).await;
+            }
+            Err(error) => {
+                let table = &shown.settings.slug;
+                tracing::warn!(%table, "task configurations not written: {}", error.report());
             }
         }
     }

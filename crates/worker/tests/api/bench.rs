@@ -11,7 +11,7 @@ use datapipe_connect::{Client, ConnectorStatus, NewConnector};
 use datapipe_core::connector::{ConfigProblem, SinkConfig, SourceConfig};
 use datapipe_core::port::PortError;
 use datapipe_core::port::connect::{
-    ConfigMap, ConfigRecord, ConnectFeed, ConnectStore, OffsetStore, State, StatusChange,
+    ConfigMap, ConfigRecord, ConnectFeed, ConnectStore, FeedItem, OffsetStore, State, StatusChange,
 };
 use datapipe_core::port::log::{DeadLetterQueue, LogReader, TransactionalLog};
 use datapipe_core::port::signal::SignalChannel;
@@ -39,6 +39,8 @@ pub(crate) struct Around {
     pub(crate) topics: MemoryConnectStore,
     /// Whether writes are left unanswered.
     pub(crate) stuck: Arc<AtomicBool>,
+    /// Whether each record is a while on its way to the readers.
+    pub(crate) slow: Arc<AtomicBool>,
     shared: Shared,
     /// Who owns the group, by worker.
     owner: watch::Sender<usize>,
@@ -52,6 +54,23 @@ pub(crate) struct Around {
 struct Store {
     topics: MemoryConnectStore,
     stuck: Arc<AtomicBool>,
+    slow: Arc<AtomicBool>,
+}
+
+struct Feed {
+    feed: Box<dyn ConnectFeed>,
+    slow: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl ConnectFeed for Feed {
+    async fn next(&mut self) -> Result<FeedItem, PortError> {
+        let item = self.feed.next().await;
+        if self.slow.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        item
+    }
 }
 
 impl Store {
@@ -83,7 +102,8 @@ impl ConnectStore for Store {
     }
 
     async fn feed(&self) -> Result<Box<dyn ConnectFeed>, PortError> {
-        self.topics.feed().await
+        let slow = Arc::clone(&self.slow);
+        Ok(Box::new(Feed { feed: self.topics.feed().await?, slow }))
     }
 }
 
@@ -134,7 +154,7 @@ impl Adapters for Around {
     }
 
     async fn connect_store(&self) -> Result<Box<dyn ConnectStore>, PortError> {
-        Ok(Box::new(Store { topics: self.topics.clone(), stuck: Arc::clone(&self.stuck) }))
+        Ok(Box::new(Store { topics: self.topics.clone(), stuck: Arc::clone(&self.stuck), slow: Arc::clone(&self.slow) }))
     }
 
     async fn offset_store(&self) -> Result<Box<dyn OffsetStore>, PortError> {
@@ -239,6 +259,7 @@ impl Bench {
         let around = Arc::new(Around {
             topics,
             stuck: Arc::default(),
+            slow: Arc::default(),
             shared: shared.clone(),
             owner: owner.clone(),
             number,

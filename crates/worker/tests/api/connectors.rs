@@ -1,6 +1,7 @@
 //! Connectors through their life, and what stands in the topics for it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use datapipe_connect::{ConnectorInfo, ConnectorKind, NewConnector, TaskId, TaskInfo};
 use datapipe_core::connector::{Registry, SourceConfig};
@@ -61,6 +62,26 @@ async fn a_connector_is_made_paused_stopped_resumed_and_deleted() {
         target(None),
     ];
     assert_eq!(bench.around.topics.records(), expected);
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_are_put_on_record_once_however_long_a_record_is_on_its_way() {
+    let bench = Bench::owner().await;
+    bench.around.slow.store(true, Ordering::Relaxed);
+    bench.client.put_config(SINK, &sink()).await.unwrap();
+    bench.states(SINK, State::Running, &[State::Running]).await;
+    bench.client.stop(SINK).await.unwrap();
+    bench.states(SINK, State::Stopped, &[]).await;
+    let records = bench.around.topics.records();
+    let kinds = records.iter().map(|record| match record {
+        ConfigRecord::Connector { .. } => "connector",
+        ConfigRecord::Task { .. } => "task",
+        ConfigRecord::Commit { .. } => "commit",
+        ConfigRecord::Target { .. } => "target",
+        _ => "other",
+    });
+    assert_eq!(kinds.collect::<Vec<_>>(), ["connector", "task", "commit", "commit", "target"], "{records:?}");
     bench.stop().await;
 }
 
