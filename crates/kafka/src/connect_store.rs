@@ -20,8 +20,8 @@ use crate::connect_records::{KeyValue, config_bytes, config_record, status_bytes
 use crate::error::{plain, port_error};
 use crate::tail;
 
-/// How long an open transaction of a JVM worker may hide the end of a topic.
-const SETTLE: Duration = Duration::from_secs(30);
+/// How long an open transaction of a JVM worker may hide the end of a topic: Kafka's default is 60 s.
+const SETTLE: Duration = Duration::from_secs(75);
 
 /// [`ConnectStore`] on Kafka.
 pub struct KafkaConnectStore {

@@ -18,8 +18,8 @@ use crate::connect_records::source_offset;
 use crate::error::{code_error, plain, port_error};
 use crate::tail;
 
-/// How long an open transaction may hide the end of the offsets topic.
-const SETTLE: Duration = Duration::from_secs(30);
+/// How long an open transaction may hide the end of the offsets topic: Kafka's default is 60 s.
+const SETTLE: Duration = Duration::from_secs(75);
 
 /// [`OffsetStore`] on Kafka.
 pub struct KafkaOffsetStore {

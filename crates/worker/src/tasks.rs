@@ -29,7 +29,7 @@ use datapipe_core::port::connect::State;
 
 /// A log transaction is committed at the latest at this size, so that readers and memory are not kept waiting.
 const TRANSACTION_BYTES_MAX: usize = 8 << 20;
-/// And at the latest at this age, a quarter of the 20 s after which the broker aborts it.
+/// And at the latest at this age, far below the 60 s after which the broker aborts it.
 const TRANSACTION_AGE_MAX: Duration = Duration::from_secs(5);
 /// Bytes of compressed content of an open object in memory; above, it goes to a file.
 const OBJECT_MEMORY_MAX: usize = 4 << 20;

@@ -4,6 +4,7 @@
 //! own ([`oracle`]), which shares no code with the proof that datapipe itself brings along.
 
 pub mod clients;
+pub mod foreign;
 pub mod kills;
 pub mod latency;
 pub mod limit;

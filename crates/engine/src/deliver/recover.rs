@@ -14,8 +14,8 @@ use super::{DeliverSettings, Delivery};
 /// How many pages of a listing are read before the layout is called foreign; a page has up to 1000 keys.
 const PAGES_MAX: usize = 10_000;
 
-/// How long the log may take to show one record; above the longest that an open transaction may hide it (20 s).
-const PEEK_MAX: Duration = Duration::from_secs(30);
+/// How long the log may take to show one record; above the longest that an open transaction may hide it (60 s).
+const PEEK_MAX: Duration = Duration::from_secs(75);
 /// What to do about objects of an earlier topic.
 const ANEW: &str = "move the table's old objects away, or give it a new bucket or prefix";
 

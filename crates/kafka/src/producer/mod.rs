@@ -63,9 +63,12 @@ const STEP: Duration = Duration::from_millis(1);
 pub struct ProducerSettings {
     /// The transactional id: claiming it fences whoever had it before.
     pub transactional_id: String,
-    /// How long a transaction may stay open before the broker aborts it. An abandoned one holds every reader back for
-    /// as long, so 10 to 30 s; it also bounds each wait of this producer.
+    /// How long a transaction may stay open before the broker aborts it; an abandoned one holds every reader back for as
+    /// long, until its id is claimed. Well above the time that a broker takes to start: Kafka 4.3.1 loses the markers of
+    /// a transaction that times out while it starts, and the transaction then stays open for good.
     pub transaction_timeout: Duration,
+    /// How long each wait of this producer may take.
+    pub answer_max: Duration,
     /// The topic of the progress records.
     pub progress_topic: String,
     /// The key of this capture's progress records.
@@ -77,11 +80,12 @@ pub struct ProducerSettings {
 }
 
 impl ProducerSettings {
-    /// Settings with the defaults: 20 s, 8 MiB, at most 5 ms of rest.
+    /// Settings with the defaults: 60 s as in Kafka's own clients, 20 s, 8 MiB, at most 5 ms of rest.
     pub fn new(transactional_id: impl Into<String>, progress_topic: impl Into<String>, progress_key: Vec<u8>) -> Self {
         Self {
             transactional_id: transactional_id.into(),
-            transaction_timeout: Duration::from_secs(20),
+            transaction_timeout: Duration::from_secs(60),
+            answer_max: Duration::from_secs(20),
             progress_topic: progress_topic.into(),
             progress_key,
             queue_bytes: 8 * 1024 * 1024,
@@ -116,12 +120,11 @@ impl TransactionalProducer {
     }
 
     fn connect(config: &KafkaConfig, settings: &ProducerSettings) -> Result<Client, KafkaError> {
-        let timeout_ms = settings.transaction_timeout.as_millis().to_string();
         config
             .client()
             .set("transactional.id", &settings.transactional_id)
-            .set("transaction.timeout.ms", &timeout_ms)
-            .set("message.timeout.ms", &timeout_ms)
+            .set("transaction.timeout.ms", settings.transaction_timeout.as_millis().to_string())
+            .set("message.timeout.ms", settings.answer_max.as_millis().to_string())
             .set("enable.idempotence", "true")
             .set("delivery.report.only.error", "true")
             .set("partitioner", "murmur2_random")
@@ -151,7 +154,7 @@ impl TransactionalProducer {
         let partition = partition_of(progress_key, partitions);
         // Another producer's open transaction ends by its own timeout, which is at most the broker's default of 15
         // minutes; waiting so long would look like a hang, so the caller is told and tries again.
-        let wait = settings.transaction_timeout * 2;
+        let wait = settings.answer_max * 2;
         let mut last: Option<Vec<u8>> = None;
         tail::read_to_end(config, progress_topic, partition, wait, |_, key, value| {
             if key == Some(progress_key.as_slice()) {
@@ -189,7 +192,7 @@ impl TransactionalLog for TransactionalProducer {
     }
 
     async fn tail(&mut self, topic: &str, offsets: u32, batch: &mut RecordBatch) -> Result<(), PortError> {
-        let (config, topic, wait) = (self.config.clone(), topic.to_owned(), self.settings.transaction_timeout * 2);
+        let (config, topic, wait) = (self.config.clone(), topic.to_owned(), self.settings.answer_max * 2);
         let read = move || {
             let mut last = Last::default();
             for partition in 0..tail::partitions(&config, &topic)? {
@@ -243,11 +246,11 @@ impl TransactionalLog for TransactionalProducer {
         }
         // Half of the queue: the broker is kept busy while it is filled again.
         let enough = live.client.in_flight_count() / 2;
-        let deadline = Instant::now() + self.settings.transaction_timeout;
+        let deadline = Instant::now() + self.settings.answer_max;
         while live.client.in_flight_count() > enough && !live.client.context().failed() {
             if Instant::now() >= deadline {
                 self.live = None;
-                let cause = format!("the broker took no record for {} s", self.settings.transaction_timeout.as_secs());
+                let cause = format!("the broker took no record for {} s", self.settings.answer_max.as_secs());
                 return Err(plain(ErrorKind::Retry, self.attempt("waiting for room in the queue"), cause));
             }
             tokio::time::sleep(STEP).await;

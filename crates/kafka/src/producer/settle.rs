@@ -24,7 +24,7 @@ const ABORT_STEP: Duration = Duration::from_millis(300);
 pub(super) fn initialise(client: &Client, settings: &ProducerSettings) -> Result<(), PortError> {
     let attempt = format!("claiming transactional id {}", settings.transactional_id);
     // The coordinator answers only after it has ended the earlier owner's transaction.
-    let deadline = Instant::now() + settings.transaction_timeout * 2;
+    let deadline = Instant::now() + settings.answer_max * 2;
     loop {
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
         match client.init_transactions(left) {
@@ -40,7 +40,7 @@ pub(super) fn initialise(client: &Client, settings: &ProducerSettings) -> Result
 /// Ends the open transaction and begins the next one.
 pub(super) fn end(client: &Client, settings: &ProducerSettings) -> Result<Committed, PortError> {
     let attempt = || format!("committing a transaction of {}", settings.transactional_id);
-    let deadline = Instant::now() + settings.transaction_timeout;
+    let deadline = Instant::now() + settings.answer_max;
     drain(client, deadline, &attempt)?;
     if client.context().failed() {
         return abort(client, settings);

@@ -71,7 +71,7 @@ async fn kill_rounds(rounds: u64) {
     let mut broker = start_broker().await;
     let bench = Bench::on(KafkaConfig::plaintext(broker.kafka.bootstrap()).unwrap(), "crash").await;
     let mut settings = bench.settings();
-    settings.transaction_timeout = Duration::from_secs(4);
+    settings.answer_max = Duration::from_secs(4);
     let mut producer = TransactionalProducer::new(bench.config.clone(), settings);
     let mut kinds = Vec::new();
     for round in 0..rounds {

@@ -154,7 +154,11 @@ impl Adapters for Around {
     }
 
     async fn connect_store(&self) -> Result<Box<dyn ConnectStore>, PortError> {
-        Ok(Box::new(Store { topics: self.topics.clone(), stuck: Arc::clone(&self.stuck), slow: Arc::clone(&self.slow) }))
+        Ok(Box::new(Store {
+            topics: self.topics.clone(),
+            stuck: Arc::clone(&self.stuck),
+            slow: Arc::clone(&self.slow),
+        }))
     }
 
     async fn offset_store(&self) -> Result<Box<dyn OffsetStore>, PortError> {

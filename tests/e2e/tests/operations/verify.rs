@@ -1,21 +1,16 @@
 //! `datapipe-verify` beside a pipeline that is well, and beside one that is hurt in several ways.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::process::Command;
 
-use datapipe_boot::SystemClock;
-use datapipe_core::port::clock::Clock as _;
+use datapipe_e2e::foreign::{Transaction, alter};
 use datapipe_e2e::load;
 use datapipe_e2e::process::{Worker, program_named};
 use datapipe_e2e::servers::TABLES;
 use datapipe_e2e::stage::{BUCKET, PATIENCE, PG15, Stage, eventually, names};
 use datapipe_e2e::topic::produce;
 use flate2::read::GzDecoder;
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -116,8 +111,8 @@ async fn disordered(stage: &Stage) {
     stage.sql("SELECT pg_create_logical_replication_slot('debezium_slot_carts', 'pgoutput')").await;
     stage.sql("CREATE PUBLICATION dbz_publication_carts").await;
     let bootstrap = stage.servers.stack.kafka().bootstrap();
-    alter(&bootstrap, &names(TABLE).offsets_topic, "cleanup.policy", "delete").await;
-    let open = Foreign::open(&bootstrap, &names(TABLE).data_topic).await;
+    alter(&bootstrap, &names(TABLE).offsets_topic, "cleanup.policy", "delete").await.unwrap();
+    let open = Transaction::open(&bootstrap, &names(TABLE).data_topic).await.unwrap();
     let at = TABLES.iter().position(|table| *table == TABLE).unwrap();
     let (sink, port) = (names(TABLE).sink_connector, stage.settings.ports[at]);
     let client = datapipe_connect::Client::new(&format!("http://127.0.0.1:{port}")).unwrap();
@@ -129,10 +124,10 @@ async fn disordered(stage: &Stage) {
     for code in ["DP0203", "DP0310", "DP0312", "DP0402", "DP0407"] {
         assert!(found.contains(&code), "{code}: {findings:#?}");
     }
-    drop(open);
+    open.abort().await.unwrap();
     stage.sql("SELECT pg_drop_replication_slot('debezium_slot_carts')").await;
     stage.sql("DROP PUBLICATION dbz_publication_carts").await;
-    alter(&bootstrap, &names(TABLE).offsets_topic, "cleanup.policy", "compact").await;
+    alter(&bootstrap, &names(TABLE).offsets_topic, "cleanup.policy", "compact").await.unwrap();
 }
 
 /// A native capture beside a native worker makes the same records.
@@ -212,43 +207,4 @@ async fn ahead(stage: &Stage) {
     let (_, findings) = verify(stage, &["--timeout", "5s"]).await;
     println!("dropped: {:?}", codes(&findings, "failed"));
     assert_eq!(codes(&findings, "failed"), ["DP0101", "DP0303"], "{findings:#?}");
-}
-
-/// Sets one key of a topic's configuration.
-async fn alter(bootstrap: &str, topic: &str, key: &str, value: &str) {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
-    let entries = HashMap::from([(key, value)]);
-    let config = AlterConfig { specifier: ResourceSpecifier::Topic(topic), entries };
-    for result in admin.alter_configs([&config], &AdminOptions::new()).await.unwrap() {
-        result.unwrap();
-    }
-}
-
-/// Another producer's transaction that is left open, with a record that says it is ten minutes old.
-struct Foreign(BaseProducer);
-
-impl Foreign {
-    async fn open(bootstrap: &str, topic: &str) -> Self {
-        let (bootstrap, topic) = (bootstrap.to_owned(), topic.to_owned());
-        let open = move || {
-            let mut config = ClientConfig::new();
-            config.set("bootstrap.servers", &bootstrap).set("transactional.id", "somebody-else");
-            let producer: BaseProducer = config.create().unwrap();
-            producer.init_transactions(PATIENCE).unwrap();
-            producer.begin_transaction().unwrap();
-            let old_ms = SystemClock.now_us() / 1000 - 600_000;
-            let record = BaseRecord::<(), str>::to(&topic).payload("x").timestamp(old_ms).partition(0);
-            producer.send(record).map_err(|(error, _)| error).unwrap();
-            producer.flush(PATIENCE).unwrap();
-            producer
-        };
-        Self(tokio::task::spawn_blocking(open).await.unwrap())
-    }
-}
-
-impl Drop for Foreign {
-    fn drop(&mut self) {
-        self.0.abort_transaction(PATIENCE).unwrap();
-    }
 }

@@ -1,17 +1,12 @@
 //! How it is hurt, and mended.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use datapipe_boot::SystemClock;
-use datapipe_core::port::clock::Clock as _;
+use datapipe_e2e::foreign::{Transaction, alter};
 use datapipe_e2e::stage::{BUCKET, PATIENCE, eventually};
 use datapipe_embedded::Shutdown;
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rustix::process::Signal;
 
 use super::{Scene, TABLE};
@@ -93,51 +88,24 @@ impl Scene {
     }
 
     pub(super) async fn topics(&mut self) {
+        let bootstrap = self.stage.servers.stack.kafka().bootstrap();
         for (fault, topic, wrong, right) in [
             ("offsets topic that is not compacted", self.names.offsets_topic.clone(), "delete", "compact"),
             ("data topic that is compacted", self.names.data_topic.clone(), "compact", "delete"),
         ] {
-            self.alter(&topic, "cleanup.policy", wrong).await;
+            alter(&bootstrap, &topic, "cleanup.policy", wrong).await.unwrap();
             self.shows(fault, &["DP0402"]).await;
-            self.alter(&topic, "cleanup.policy", right).await;
+            alter(&bootstrap, &topic, "cleanup.policy", right).await.unwrap();
         }
-        let open = self.foreign(false).await;
+        let open = self.foreign().await;
         self.shows("transaction of somebody else that hangs", &["DP0407"]).await;
-        tokio::task::spawn_blocking(move || open.abort_transaction(PATIENCE).unwrap()).await.unwrap();
+        open.abort().await.unwrap();
         self.well().await;
     }
 
-    /// A producer with a transaction under way, its record said to be ten minutes old; or with one that has ended.
-    async fn foreign(&self, commits: bool) -> BaseProducer {
-        let (bootstrap, topic) = (self.stage.servers.stack.kafka().bootstrap(), self.names.data_topic.clone());
-        let send = move || {
-            let mut config = ClientConfig::new();
-            config.set("bootstrap.servers", &bootstrap).set("transactional.id", "somebody-else");
-            let producer: BaseProducer = config.create().unwrap();
-            producer.init_transactions(PATIENCE).unwrap();
-            producer.begin_transaction().unwrap();
-            let old_ms = SystemClock.now_us() / 1000 - 600_000;
-            let record = BaseRecord::<(), str>::to(&topic).payload("no JSON").timestamp(old_ms).partition(0);
-            producer.send(record).map_err(|(error, _)| error).unwrap();
-            producer.flush(PATIENCE).unwrap();
-            if commits {
-                producer.commit_transaction(PATIENCE).unwrap();
-            }
-            producer
-        };
-        tokio::task::spawn_blocking(send).await.unwrap()
-    }
-
-    /// Sets one key of a topic's configuration.
-    async fn alter(&self, topic: &str, key: &str, value: &str) {
+    async fn foreign(&self) -> Transaction {
         let bootstrap = self.stage.servers.stack.kafka().bootstrap();
-        let admin: AdminClient<DefaultClientContext> =
-            ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
-        let entries = HashMap::from([(key, value)]);
-        let config = AlterConfig { specifier: ResourceSpecifier::Topic(topic), entries };
-        for result in admin.alter_configs([&config], &AdminOptions::new()).await.unwrap() {
-            result.unwrap();
-        }
+        Transaction::open(&bootstrap, &self.names.data_topic).await.unwrap()
     }
 
     /// The table's objects, the oldest first.
@@ -267,7 +235,7 @@ impl Scene {
     }
 
     pub(super) async fn dead_letters(&mut self) {
-        drop(self.foreign(true).await);
+        self.foreign().await.commit().await.unwrap();
         // Nothing comes after it, and the rows can be compared all the same.
         self.shows_in_data("record that is no JSON", &["DP0404"]).await;
         self.row().await;
