@@ -253,7 +253,7 @@ pub enum Event {
     Signal(Signal),
     /// The answer to [`crate::port::source::ChunkRequest::Bounds`].
     Bounds(Bounds),
-    /// The answer to [`crate::port::source::ChunkRequest::Rows`].
+    /// The answer to [`crate::port::source::ChunkRequest::Rows`] and to `Missing`.
     Chunk(Box<Chunk>),
     /// The question beside the stream will never be answered; why.
     Refused(String),

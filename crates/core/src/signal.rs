@@ -1,6 +1,8 @@
 //! Signals: what a person asks of a running source, in Debezium's form (its page "Sending signals to a Debezium
 //! connector"). Pure.
 
+use std::collections::BTreeMap;
+
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,6 +11,14 @@ use crate::port::source::KeyBound;
 
 /// More snapshots than this cannot wait.
 pub const QUEUE_MAX: usize = 16;
+
+/// More keys than this cannot be named by one signal.
+pub const KEYS_MAX: usize = 500;
+/// Nor keys of more bytes, names and values: they travel with every progress until they are done.
+pub const KEYS_BYTES_MAX: usize = 32 * 1024;
+
+/// A key by the names of its columns, each with its value's text.
+pub type NamedKey = BTreeMap<String, String>;
 
 /// A signal as it came: the columns of the signaling table, or the fields of a record of the signaling topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +39,9 @@ pub enum Ask {
         /// `additional-conditions`: a condition in SQL on the rows.
         filter: Option<String>,
     },
+    /// `execute-snapshot` of type `incremental` with `delete-if-missing`, which is datapipe's own: of these keys, those that
+    /// the table does not have get a delete. No row is read.
+    DeleteMissing(Vec<NamedKey>),
     /// `execute-snapshot` of type `blocking`: read all rows again, and stream afterwards.
     Blocking,
     /// `stop-snapshot`
@@ -62,6 +75,8 @@ struct SnapshotData {
     conditions: Vec<Condition>,
     #[serde(default, rename = "surrogate-key")]
     surrogate_key: Option<String>,
+    #[serde(default, rename = "delete-if-missing")]
+    missing: Option<Vec<BTreeMap<String, Value>>>,
 }
 
 #[derive(Deserialize)]
@@ -126,6 +141,13 @@ impl Signal {
         if data.surrogate_key.is_some_and(|key| !key.is_empty()) {
             return Err("a surrogate-key is not served: rows are read by their primary key".to_owned());
         }
+        match (kind.as_str(), data.missing) {
+            ("incremental", Some(keys)) if !stops => return named_keys(&keys).map(Ask::DeleteMissing),
+            ("blocking", Some(_)) if !stops => {
+                return Err("delete-if-missing needs a snapshot of type incremental".to_owned());
+            }
+            _ => {}
+        }
         let mut filters = Vec::new();
         for Condition { collection, filter } in data.conditions {
             if any_names(&[collection], table)? {
@@ -143,6 +165,31 @@ impl Signal {
             (kind, _) => Err(format!("its data has type {kind:?}; served are incremental and blocking")),
         }
     }
+}
+
+/// Reads `delete-if-missing`. Which columns make the key is known where the table is.
+fn named_keys(keys: &[BTreeMap<String, Value>]) -> Result<Vec<NamedKey>, String> {
+    if keys.is_empty() || keys.len() > KEYS_MAX {
+        return Err(format!("delete-if-missing has {} keys; served are 1 to {KEYS_MAX}", keys.len()));
+    }
+    let part = |(column, value): (&String, &Value)| match value {
+        Value::String(text) => Ok((column.clone(), text.clone())),
+        Value::Number(_) | Value::Bool(_) => Ok((column.clone(), value.to_string())),
+        _ => Err(format!("delete-if-missing: column {column} is {value}; served are texts, numbers and booleans")),
+    };
+    let keys: Vec<NamedKey> = keys.iter().map(|key| key.iter().map(part).collect()).collect::<Result<_, _>>()?;
+    let bytes: usize = keys.iter().map(key_bytes).sum();
+    if bytes > KEYS_BYTES_MAX {
+        return Err(format!(
+            "delete-if-missing has keys of {bytes} bytes; served are {KEYS_BYTES_MAX}: send several signals"
+        ));
+    }
+    Ok(keys)
+}
+
+/// What a key counts towards [`KEYS_BYTES_MAX`].
+pub fn key_bytes(key: &NamedKey) -> usize {
+    key.iter().map(|(column, text)| column.len() + text.len()).sum()
 }
 
 /// Whether one of the expressions is the whole of the table's name.
@@ -179,6 +226,9 @@ pub struct Incremental {
     /// The condition on the rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
+    /// If there are any, only these keys are looked for, and no row is read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<NamedKey>,
     /// The last key that the table had when the first rows were read; none before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<KeyBound>,
@@ -207,12 +257,15 @@ impl Signals {
     /// If too many snapshots wait.
     pub fn accept(&mut self, id: &str, ask: Ask) -> Result<bool, SignalError> {
         match ask {
-            Ask::Incremental { .. } if self.snapshots.len() >= QUEUE_MAX => {
+            Ask::Incremental { .. } | Ask::DeleteMissing(_) if self.snapshots.len() >= QUEUE_MAX => {
                 let why = format!("{QUEUE_MAX} snapshots wait already");
                 return Err(SignalError { id: id.to_owned(), kind: "execute-snapshot".to_owned(), why });
             }
             Ask::Incremental { filter } => {
                 self.snapshots.push(Incremental { id: id.to_owned(), filter, ..Incremental::default() });
+            }
+            Ask::DeleteMissing(missing) => {
+                self.snapshots.push(Incremental { id: id.to_owned(), missing, ..Incremental::default() });
             }
             Ask::Blocking => return Ok(true),
             Ask::Stop => {
@@ -250,6 +303,11 @@ mod tests {
                                      {"data-collection":"public.users","filter":"color='blue'"}]}"#;
         assert_eq!(execute(filtered), incremental(Some("color='blue'")));
         assert_eq!(execute(r#"{"data-collections":["public.users"],"type":"blocking"}"#), Ok(Ask::Blocking));
+        let named = r#"{"data-collections":["public.users"],"delete-if-missing":[{"id":7,"name":"it's"},{"id":true}]}"#;
+        let key = |parts: &[(&str, &str)]| parts.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
+        let keys = vec![key(&[("id", "7"), ("name", "it's")]), key(&[("id", "true")])];
+        assert_eq!(execute(named), Ok(Ask::DeleteMissing(keys)));
+        assert_eq!(ask("stop-snapshot", named), Ok(Ask::Stop));
         assert_eq!(ask("stop-snapshot", r#"{"type":"incremental"}"#), Ok(Ask::Stop));
         assert_eq!(ask("stop-snapshot", r#"{"data-collections":["public.orders"]}"#), Ok(Ask::Elsewhere));
         assert_eq!((ask("pause-snapshot", ""), ask("resume-snapshot", "{}")), (Ok(Ask::Pause), Ok(Ask::Resume)));
@@ -264,6 +322,17 @@ mod tests {
             ("execute-snapshot", "{}", "names no data-collections"),
             ("execute-snapshot", r#"{"data-collections":["("]}"#, "no regular expression"),
             ("execute-snapshot", r#"{"data-collections":["public.users"],"type":"other"}"#, "served are incremental"),
+            ("execute-snapshot", r#"{"data-collections":["public.users"],"delete-if-missing":[]}"#, "has 0 keys"),
+            (
+                "execute-snapshot",
+                r#"{"data-collections":["public.users"],"delete-if-missing":[{"id":null}]}"#,
+                "column id is null",
+            ),
+            (
+                "execute-snapshot",
+                r#"{"data-collections":["public.users"],"type":"blocking","delete-if-missing":[{"id":1}]}"#,
+                "of type incremental",
+            ),
             ("execute-snapshot", r#"{"data-collections":["public.users"],"surrogate-key":"a"}"#, "surrogate-key"),
             (
                 "execute-snapshot",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use datapipe_core::Lsn;
 use datapipe_core::change::{Cell, Event, Relation, Tuple};
 use datapipe_core::port::source::{Bounds, Chunk, ChunkRequest, KeyBound, Visible};
+use datapipe_core::signal::NamedKey;
 use futures_util::TryStreamExt;
 
 use crate::config::SourceSpec;
@@ -21,6 +22,15 @@ const ANSWER_MAX: Duration = Duration::from_mins(10);
 
 /// SQLSTATE `query_canceled`: it took longer than that.
 const QUERY_CANCELED: &str = "57014";
+
+/// The modifier belongs to the type: without its length a text would not be padded as the stream sends it.
+const KEY_TYPES: &str = "
+    SELECT pg_catalog.format_type(a.atttypid, a.atttypmod)
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
+    WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind = 'r' AND a.attname = ANY($3)
+    ORDER BY pg_catalog.array_position($3, a.attname::text)";
 
 /// A session that answers one question after the other.
 pub(crate) struct ChunkReader {
@@ -53,7 +63,8 @@ impl From<tokio_postgres::Error> for Failure {
 impl ChunkReader {
     pub(crate) async fn connect(spec: &SourceSpec) -> Result<Self, Error> {
         let sql = Sql::connect(spec).await?;
-        sql.run(&format!("SET statement_timeout = {}", ANSWER_MAX.as_millis())).await?;
+        // A row that a policy hides would pass for one that is not there.
+        sql.run(&format!("SET statement_timeout = {}; SET row_security = off", ANSWER_MAX.as_millis())).await?;
         Ok(Self { sql, spec: spec.clone() })
     }
 
@@ -77,7 +88,7 @@ impl ChunkReader {
                     .parse()
                     .map_err(|_| Error::Protocol("a transaction id is no number".to_owned()))?
             }
-            ChunkRequest::Rows { .. } => 0,
+            ChunkRequest::Rows { .. } | ChunkRequest::Missing { .. } => 0,
         };
         self.sql.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let row = self.sql.query_one("SELECT pg_current_snapshot()::text", &[]).await?;
@@ -95,11 +106,31 @@ impl ChunkReader {
             }
             ChunkRequest::Rows { after, upto, filter, rows_max } => {
                 let sql = rows(&relation, after.as_ref(), upto, filter.as_deref(), *rows_max);
-                let rows = self.copy(&sql, relation.columns.len()).await?;
-                let watermark = self.watermark().await?;
-                Ok(Event::Chunk(Box::new(Chunk { relation: Arc::new(relation), rows, visible, watermark })))
+                self.chunk(relation, visible, &sql).await
+            }
+            ChunkRequest::Missing { keys } => {
+                let types = self.key_types(&relation).await?;
+                let sql = missing(&relation, &types, keys).map_err(Failure::Refused)?;
+                self.chunk(relation, visible, &sql).await
             }
         }
+    }
+
+    async fn chunk(&self, relation: Relation, visible: Visible, sql: &str) -> Result<Event, Failure> {
+        let rows = self.copy(sql, relation.columns.len()).await?;
+        let watermark = self.watermark().await?;
+        Ok(Event::Chunk(Box::new(Chunk { relation: Arc::new(relation), rows, visible, watermark })))
+    }
+
+    /// The types of the key's columns as SQL writes them, in the key's order.
+    async fn key_types(&self, relation: &Relation) -> Result<Vec<String>, Failure> {
+        let names: Vec<&str> = relation.key.iter().map(|at| relation.columns[*at].name.as_str()).collect();
+        let rows = self.sql.query(KEY_TYPES, &[&relation.schema, &relation.name, &names]).await?;
+        if rows.len() != names.len() {
+            let why = format!("table {} is no ordinary table any more", self.spec.qualified());
+            return Err(Failure::Refused(why));
+        }
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
     /// A condition must be whole by itself: otherwise it could end the statement that it becomes part of.
@@ -187,6 +218,32 @@ fn rows(relation: &Relation, after: Option<&KeyBound>, upto: &KeyBound, filter: 
     format!("SELECT {columns} FROM ONLY {table} WHERE {conditions} ORDER BY {key} LIMIT {rows_max}")
 }
 
+/// The named keys that no row has. The server reads them by its own types, so that they come as the stream would send them.
+fn missing(relation: &Relation, types: &[String], keys: &[NamedKey]) -> Result<String, String> {
+    let names: Vec<&str> = relation.key.iter().map(|at| relation.columns[*at].name.as_str()).collect();
+    let is_key = |key: &&NamedKey| key.len() == names.len() && names.iter().all(|name| key.contains_key(*name));
+    if let Some(key) = keys.iter().find(|key| !is_key(key)) {
+        let given: Vec<&str> = key.keys().map(String::as_str).collect();
+        return Err(format!("a key names ({}), the primary key is ({})", given.join(", "), names.join(", ")));
+    }
+    let keys = serde_json::to_string(keys).map_err(|error| error.to_string())?;
+    let form = names.iter().zip(types).map(|(name, kind)| format!("{} {kind}", ident(name)));
+    let columns = relation.columns.iter().enumerate().map(|(at, column)| {
+        if relation.key.contains(&at) { format!("k.{}", ident(&column.name)) } else { "NULL".to_owned() }
+    });
+    let same = names.iter().map(|name| format!("t.{0} = k.{0}", ident(name)));
+    let join = |parts: Vec<String>, by: &str| parts.join(by);
+    Ok(format!(
+        "SELECT {} FROM (SELECT DISTINCT * FROM jsonb_to_recordset({}) AS n({})) AS k \
+         WHERE NOT EXISTS (SELECT FROM ONLY {} AS t WHERE {})",
+        join(columns.collect(), ", "),
+        literal(&keys),
+        join(form.collect(), ", "),
+        table(relation),
+        join(same.collect(), " AND ")
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use datapipe_core::change::{Column, ReplicaIdentity};
@@ -214,6 +271,30 @@ mod tests {
             last_key(&relation, None),
             "SELECT \"b\", \"a\" FROM ONLY \"public\".\"t\" ORDER BY \"b\" DESC, \"a\" DESC LIMIT 1"
         );
+    }
+
+    #[test]
+    fn keys_that_no_row_has_are_asked_for_by_the_keys_own_types() {
+        let column = |name: &str, kind| Column::new(name, kind, false);
+        let relation = Relation {
+            schema: "public".to_owned(),
+            name: "t".to_owned(),
+            columns: vec![column("a", ColumnType::Int4), column("v", ColumnType::Text), column("b", ColumnType::Text)],
+            key: vec![2, 0],
+            identity: ReplicaIdentity::Default,
+        };
+        let types = ["text".to_owned(), "integer".to_owned()];
+        let key = |parts: &[(&str, &str)]| parts.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
+        assert_eq!(
+            missing(&relation, &types, &[key(&[("a", "5"), ("b", "it's")])]).unwrap(),
+            "SELECT k.\"a\", NULL, k.\"b\" FROM (SELECT DISTINCT * FROM jsonb_to_recordset(\
+             '[{\"a\":\"5\",\"b\":\"it''s\"}]') AS n(\"b\" text, \"a\" integer)) AS k WHERE NOT EXISTS \
+             (SELECT FROM ONLY \"public\".\"t\" AS t WHERE t.\"b\" = k.\"b\" AND t.\"a\" = k.\"a\")"
+        );
+        for wrong in [key(&[("a", "5")]), key(&[("a", "5"), ("c", "x")]), key(&[])] {
+            let why = missing(&relation, &types, &[wrong]).unwrap_err();
+            assert!(why.ends_with("the primary key is (b, a)"), "{why}");
+        }
     }
 
     #[test]

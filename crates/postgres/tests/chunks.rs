@@ -10,7 +10,7 @@ use datapipe_core::lsn::Lsn;
 use datapipe_core::port::source::{ChangeSource, ChunkRequest, KeyBound};
 use datapipe_core::signal::Signal;
 use datapipe_postgres::{PgSource, SourceSpec};
-use support::{Server, show};
+use support::{PASSWORD, Server, show};
 
 /// The first event that is wanted; none of the others is kept.
 async fn wait_for<T>(source: &mut PgSource, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
@@ -28,12 +28,12 @@ async fn wait_for<T>(source: &mut PgSource, mut wanted: impl FnMut(Event) -> Opt
 /// Reads a chunk, and waits until the stream has come to its watermark.
 async fn chunk(source: &mut PgSource, after: Option<&str>, filter: Option<&str>) -> Vec<String> {
     let bound = |key: &str| KeyBound(vec![key.to_owned()]);
-    source.request_chunk(ChunkRequest::Rows {
-        after: after.map(bound),
-        upto: bound("9"),
-        filter: filter.map(str::to_owned),
-        rows_max: 3,
-    });
+    let (after, upto, filter) = (after.map(bound), bound("9"), filter.map(str::to_owned));
+    ask(source, ChunkRequest::Rows { after, upto, filter, rows_max: 3 }).await
+}
+
+async fn ask(source: &mut PgSource, request: ChunkRequest) -> Vec<String> {
+    source.request_chunk(request);
     let chunk = wait_for(source, |event| if let Event::Chunk(chunk) = event { Some(chunk) } else { None }).await;
     let begun = Instant::now();
     let reached = |position: Lsn| (position >= chunk.watermark).then_some(());
@@ -82,6 +82,62 @@ async fn a_table_is_read_in_chunks_beside_its_stream() {
     // The stream is as it was.
     client.batch_execute("INSERT INTO t VALUES (6, 'later')").await.unwrap();
     wait_for(&mut source, |event| matches!(event, Event::Change(_)).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_no_row_has_come_as_the_stream_would_send_them() {
+    let server = Server::start(&[]);
+    let client = server.client().await;
+    let form = "n numeric(8,2), v text NOT NULL, c char(3), id int, PRIMARY KEY (c, n, id)";
+    let role = format!("CREATE ROLE reader LOGIN REPLICATION PASSWORD '{PASSWORD}'");
+    client.batch_execute(&format!("{role}; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO reader")).await.unwrap();
+    let mut spec = server.spec("t");
+    spec.config.user = "reader".to_owned();
+    let mut source = server.streaming_by(&client, spec, form).await;
+    client.batch_execute("INSERT INTO t VALUES (7, 'v', 'a', 1), (8, 'v', 'i''s', 1)").await.unwrap();
+    let missing = |keys: &[[&str; 3]]| {
+        let parts = |parts: &[&str; 3]| ["c", "n", "id"].map(str::to_owned).into_iter().zip(parts.map(str::to_owned));
+        ChunkRequest::Missing { keys: keys.iter().map(|key| parts(key).collect()).collect() }
+    };
+    let open = server.client().await;
+    open.batch_execute("BEGIN; INSERT INTO t VALUES (9, 'open', 'o', 1)").await.unwrap();
+    let keys = missing(&[
+        ["a", "7", "1"],
+        ["i's", "8.00", "1"],
+        ["b", "7.5", "01"],
+        ["b  ", "7.50", "1"],
+        ["\\\"", "-1", "1"],
+        ["o", "9", "1"],
+    ]);
+    // As a snapshot begins: a commit, so that the open transaction's part of the log is written out.
+    source.request_chunk(ChunkRequest::Bounds { filter: None });
+    wait_for(&mut source, |event| matches!(event, Event::Bounds(_)).then_some(())).await;
+    let mut found = ask(&mut source, keys.clone()).await;
+    found.sort();
+    assert_eq!(found, ["-1.00,-,\\\" ,1", "7.50,-,b  ,1", "9.00,-,o  ,1"], "an open transaction's row is not there");
+    open.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(ask(&mut source, keys).await.len(), 2);
+
+    let cut = |mut request: ChunkRequest| {
+        if let ChunkRequest::Missing { keys } = &mut request {
+            keys[0].remove("id");
+        }
+        request
+    };
+    for (request, why) in [
+        (missing(&[["a", "x", "1"]]), "invalid input syntax"),
+        (missing(&[["abcd", "1", "1"]]), "too long"),
+        (cut(missing(&[["a", "7", "1"]])), "a key names (c, n), the primary key is (c, n, id)"),
+    ] {
+        source.request_chunk(request);
+        let told = wait_for(&mut source, |event| if let Event::Refused(why) = event { Some(why) } else { None }).await;
+        assert!(told.contains(why), "{told}");
+    }
+    // A row that is there and hidden is not missing.
+    client.batch_execute("ALTER TABLE t ENABLE ROW LEVEL SECURITY").await.unwrap();
+    source.request_chunk(missing(&[["a", "7", "1"]]));
+    let told = wait_for(&mut source, |event| if let Event::Refused(why) = event { Some(why) } else { None }).await;
+    assert!(told.contains("row-level security"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,12 +7,12 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::ReconcileError;
 use crate::event::Op;
-use crate::fold::{Fault, State, lsn_text};
+use crate::fold::{Orphans, State, lsn_text};
 use crate::proof::{Object, Truncate};
 use crate::report::{Example, Report};
 use crate::row;
 use crate::scope::Scope;
-use crate::spill::{LEVELS_MAX, Part, Record, Records, split};
+use crate::spill::{LEVELS_MAX, Part, Records, split};
 
 /// What a key costs in memory beside its own bytes and its row's: the map's slot, the state, the allocator.
 const KEY_OVERHEAD_BYTES: usize = 256;
@@ -106,12 +106,13 @@ impl Compare {
             if self.cleared(state, record.object, record.place, record.lsn) {
                 state.row = None;
             }
-            let fault = state
+            let doubled = state
                 .apply(&record, op, self.scope.rereads)
                 .map_err(|error| ReconcileError::BrokenOff(Box::new(error)))?;
             memory += state.size();
-            if let Some(fault) = fault {
-                self.note(fault, &record, found);
+            if let Some(what) = doubled {
+                let example = || self.example(record.key, Some(record.object), what);
+                found.doubled.add(limits.examples_max, example);
             }
             // A single key cannot be split further: its row may take what all threads have.
             if memory > memory_max && keys.len() > 1 {
@@ -121,8 +122,13 @@ impl Compare {
                 return Err(ReconcileError::Memory { memory_bytes_max: limits.memory_bytes_max });
             }
         }
-        // What was truncated after a key's last event.
-        for (state, _) in keys.values_mut() {
+        for (key, (state, _)) in &mut keys {
+            if let Some(Orphans { count, what, lsn, object }) = state.orphans.take() {
+                let example = || self.example(key, Some(object), format!("{what} at {}", lsn_text(lsn)));
+                found.orphaned.add(limits.examples_max, example);
+                found.orphaned.count += count - 1;
+            }
+            // What was truncated after a key's last event.
             if self.cleared(state, state.object, u64::MAX, u64::MAX) {
                 state.row = None;
             }
@@ -143,14 +149,6 @@ impl Compare {
                 (state.lsn..lsn).contains(&truncate.lsn)
             }
         })
-    }
-
-    fn note(&self, fault: Fault, record: &Record<'_>, found: &mut Report) {
-        let (sample, what) = match fault {
-            Fault::Doubled(what) => (&mut found.doubled, what),
-            Fault::Orphaned(what) => (&mut found.orphaned, format!("{what} at {}", lsn_text(record.lsn))),
-        };
-        sample.add(self.scope.limits.examples_max, || self.example(record.key, Some(record.object), what));
     }
 
     fn example(&self, key: &[u8], object: Option<u32>, what: String) -> Example {

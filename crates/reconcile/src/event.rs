@@ -49,6 +49,10 @@ pub(crate) enum Op {
     Kept,
     /// A reread that the last proof has met: it counts if that proof left it out for what came before it.
     RereadAgain,
+    /// An incremental snapshot has found that the row is not there: as [`Op::Reread`].
+    Missing,
+    /// As [`Op::RereadAgain`].
+    MissingAgain,
 }
 
 impl Op {
@@ -63,6 +67,8 @@ impl Op {
             Self::Later => b'l',
             Self::Kept => b'k',
             Self::RereadAgain => b'j',
+            Self::Missing => b'm',
+            Self::MissingAgain => b'n',
         }
     }
 
@@ -77,7 +83,23 @@ impl Op {
             b'l' => Some(Self::Later),
             b'k' => Some(Self::Kept),
             b'j' => Some(Self::RereadAgain),
+            b'm' => Some(Self::Missing),
+            b'n' => Some(Self::MissingAgain),
             _ => None,
+        }
+    }
+
+    /// Whether an incremental snapshot says it, which knows everything that comes before.
+    pub(crate) const fn is_reread(self) -> bool {
+        matches!(self, Self::Reread | Self::RereadAgain | Self::Missing | Self::MissingAgain)
+    }
+
+    /// As the last proof has met it.
+    pub(crate) const fn again(self) -> Self {
+        match self {
+            Self::Reread => Self::RereadAgain,
+            Self::Missing => Self::MissingAgain,
+            other => other,
         }
     }
 }
@@ -118,6 +140,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<Event<'_>, String> {
         "r" => (Op::Read, envelope.after, "after"),
         "c" => (Op::Create, envelope.after, "after"),
         "u" => (Op::Update, envelope.after, "after"),
+        "d" if envelope.source.is_incremental() => (Op::Missing, envelope.before, "before"),
         "d" => (Op::Delete, envelope.before, "before"),
         other => return Err(format!("op {other:?} is unknown")),
     };
@@ -144,6 +167,8 @@ mod tests {
         assert_eq!(parse(line), row(Op::Delete, 8, Some(3), r#"{"id":1}"#));
         let line = br#"{"before":null,"after":{"id":1},"source":{"snapshot":"incremental","lsn":null},"op":"r"}"#;
         assert_eq!(parse(line), row(Op::Reread, 0, None, r#"{"id":1}"#));
+        let line = br#"{"before":{"id":1},"after":null,"source":{"snapshot":"incremental","lsn":null},"op":"d"}"#;
+        assert_eq!(parse(line), row(Op::Missing, 0, None, r#"{"id":1}"#));
         let truncate = Event { what: What::Truncate, lsn: 9, xid: None };
         assert_eq!(parse(br#"{"source":{"lsn":9},"op":"t"}"#), Ok(truncate));
         assert!(parse(br#"{"before":null,"after":null,"source":{},"op":"u"}"#).unwrap_err().contains("`after`"));

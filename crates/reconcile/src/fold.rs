@@ -25,6 +25,17 @@ pub(crate) struct State {
     seen: bool,
     /// True after an event that the table's rows do not hold.
     later: bool,
+    /// Events that what was said before them does not fit; an incremental snapshot that looks at the row settles them.
+    pub(crate) orphans: Option<Orphans>,
+}
+
+/// How many there are, and the first one.
+#[derive(Debug)]
+pub(crate) struct Orphans {
+    pub(crate) count: u64,
+    pub(crate) what: &'static str,
+    pub(crate) lsn: u64,
+    pub(crate) object: u32,
 }
 
 /// What is wrong with an event.
@@ -32,31 +43,41 @@ pub(crate) struct State {
 pub(crate) enum Fault {
     /// It was delivered twice.
     Doubled(String),
-    /// Its row is not there.
+    /// Its row is not there, or is there already: an event before it is missing.
     Orphaned(&'static str),
 }
 
 impl State {
-    /// Applies an event; the events of a key come in the order of the log.
-    /// With `rereads` a later snapshot may have read the row again.
+    /// Applies an event; the events of a key come in the order of the log. A fault that it returns stays; others are kept
+    /// until the key's last event. With `rereads` a later snapshot may have read the row again.
     pub(crate) fn apply(
         &mut self,
         record: &Record<'_>,
         op: Op,
         rereads: bool,
-    ) -> Result<Option<Fault>, serde_json::Error> {
+    ) -> Result<Option<String>, serde_json::Error> {
         // What an incremental snapshot has read contains everything that comes before it.
-        let is_reread = matches!(op, Op::Reread | Op::RereadAgain);
-        if op == Op::Later || (is_reread && self.later) {
+        if op == Op::Later || (op.is_reread() && self.later) {
             self.later = true;
             return Ok(None);
         }
-        if op == Op::RereadAgain && self.place == 0 {
+        if matches!(op, Op::RereadAgain | Op::MissingAgain) && self.place == 0 {
             return Ok(None);
         }
-        let fault = self.judge(record, op, rereads);
+        if op.is_reread() {
+            self.orphans = None;
+        }
+        let doubled = match self.judge(record, op, rereads) {
+            Some(Fault::Doubled(what)) => Some(what),
+            Some(Fault::Orphaned(what)) => {
+                let first = Orphans { count: 0, what, lsn: record.lsn, object: record.object };
+                self.orphans.get_or_insert(first).count += 1;
+                None
+            }
+            None => None,
+        };
         self.row = match op {
-            Op::Delete | Op::Later => None,
+            Op::Delete | Op::Later | Op::Missing | Op::MissingAgain => None,
             Op::PartialUpdate => Some(match &self.row {
                 Some(old) => row::keep_unavailable(record.row, old)?,
                 None => record.row.to_vec(),
@@ -70,7 +91,7 @@ impl State {
             self.changed = self.changed.max(record.lsn);
         }
         (self.object, self.place, self.lsn, self.seen) = (record.object, record.place, record.lsn, true);
-        Ok(fault)
+        Ok(doubled)
     }
 
     /// Memory that the row takes, in bytes.
@@ -79,7 +100,7 @@ impl State {
     }
 
     fn judge(&self, record: &Record<'_>, op: Op, rereads: bool) -> Option<Fault> {
-        if matches!(op, Op::Reread | Op::RereadAgain | Op::Kept) {
+        if op.is_reread() || op == Op::Kept {
             return None;
         }
         let at = lsn_text(record.lsn);
@@ -97,6 +118,9 @@ impl State {
             return Some(Fault::Doubled(what));
         }
         match op {
+            Op::Create if self.row.is_some() && record.lsn > self.read => {
+                Some(Fault::Orphaned("is created, but is there already"))
+            }
             Op::Create if self.row.is_some() => {
                 Some(Fault::Doubled(format!("it is created at {at} while it is there")))
             }
@@ -144,10 +168,13 @@ mod tests {
                 key: b"{}",
                 row: row.as_bytes(),
             };
-            faults.push(match state.apply(&record, op, rereads).unwrap() {
-                None => '-',
-                Some(Fault::Doubled(_)) => 'D',
-                Some(Fault::Orphaned(_)) => 'O',
+            let orphans = |state: &State| state.orphans.as_ref().map_or(0, |orphans| orphans.count);
+            let before = orphans(&state);
+            let doubled = state.apply(&record, op, rereads).unwrap();
+            faults.push(match (doubled, orphans(&state) > before) {
+                (Some(_), _) => 'D',
+                (None, true) => 'O',
+                (None, false) => '-',
             });
         }
         (faults, state.row.map(|row| String::from_utf8(row).unwrap()))
@@ -167,6 +194,10 @@ mod tests {
         let told = [('c', 5, "a"), ('i', 0, "a"), ('i', 0, "a"), ('u', 7, "b"), ('d', 9, "b")];
         assert_eq!(fold(&told), ("-----".to_owned(), None));
         assert_eq!(fold(&[('i', 0, "lost"), ('u', 7, "b")]), ("--".to_owned(), last("b")));
+        // So does what it has found missing, whether the row was there before or not.
+        let told = [('c', 5, "surplus"), ('m', 0, ""), ('m', 0, ""), ('c', 7, "b")];
+        assert_eq!(fold(&told), ("----".to_owned(), last("b")));
+        assert_eq!(fold(&told[..3]), ("---".to_owned(), None));
     }
 
     #[test]
@@ -202,6 +233,9 @@ mod tests {
     #[test]
     fn events_of_rows_that_are_not_there() {
         assert_eq!(fold(&[('u', 5, "a")]).0, "O");
+        // The delete between them is missing: nothing was delivered twice.
+        assert_eq!(fold(&[('c', 5, "a"), ('c', 7, "b")]).0, "-O");
+        assert_eq!(fold(&[('r', 5, "a"), ('c', 7, "b")]).0, "-O");
         assert_eq!(fold(&[('d', 5, "a")]).0, "O");
         assert_eq!(fold(&[('c', 5, "a"), ('d', 6, "a"), ('u', 7, "a")]).0, "--O");
     }

@@ -241,7 +241,7 @@ impl Proof {
         }
         let met = self.met(object, what, lsn, xid);
         let (op, image) = match what {
-            What::Row { op: Op::Reread, image } if met == Met::There => (Op::RereadAgain, image.as_bytes()),
+            What::Row { op, image } if met == Met::There && op.is_reread() => (op.again(), image.as_bytes()),
             What::Row { .. } | What::Truncate if met == Met::There => return Ok(()),
             What::Row { op, image } => (if is_later { Op::Later } else { op }, image.as_bytes()),
             What::Truncate if is_later => {
@@ -258,7 +258,7 @@ impl Proof {
         }
         self.report.later += u64::from(is_later);
         self.report.events += u64::from(!is_later);
-        if met == Met::Again && op != Op::Reread {
+        if met == Met::Again && !op.is_reread() {
             let example = || Example {
                 key: String::from_utf8_lossy(&self.key).into_owned(),
                 object: Some(self.objects[object].name.to_string()),
@@ -273,7 +273,7 @@ impl Proof {
             object: u32::try_from(object).unwrap_or(u32::MAX),
             op: op.letter(),
             key: &self.key,
-            row: if matches!(op, Op::Delete | Op::Later) { b"" } else { image },
+            row: if matches!(op, Op::Delete | Op::Later | Op::Missing | Op::MissingAgain) { b"" } else { image },
         };
         self.events.push(&record).map_err(|error| Stopped::Taker(ReconcileError::Spill(error)))
     }
@@ -367,7 +367,8 @@ fn is_chosen(hash: u64, one_of: u32) -> bool {
 fn is_later(moment: Option<&Moment>, what: What<'_>, lsn: u64, xid: Option<u32>) -> bool {
     let Some(moment) = moment else { return false };
     match what {
-        What::Other | What::Row { op: Op::Reread, .. } => false,
+        What::Other => false,
+        What::Row { op, .. } if op.is_reread() => false,
         What::Row { op: Op::Read, .. } => !moment.holds(None, Lsn(lsn)),
         What::Row { .. } | What::Truncate => !moment.holds(xid, Lsn(lsn)),
     }

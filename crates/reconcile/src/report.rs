@@ -41,7 +41,8 @@ pub struct Report {
     pub differing: Sample,
     /// Events delivered twice.
     pub doubled: Sample,
-    /// Updates and deletes of rows that the events before them do not have.
+    /// Updates and deletes of rows that the events before them do not have, and creates of rows that they have: an event is
+    /// missing. What comes before an incremental snapshot's word on the row does not count.
     pub orphaned: Sample,
     /// Objects that do not tile the log, or are not what their metadata says.
     pub chain: Problems,

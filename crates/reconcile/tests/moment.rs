@@ -10,7 +10,7 @@ use datapipe_core::Lsn;
 use datapipe_core::port::rows::Moment;
 use datapipe_core::port::source::Visible;
 use datapipe_reconcile::{Proving, Scope};
-use lake::{Event, Lake, Listed, event, reread, scope};
+use lake::{Event, Lake, Listed, event, missing, reread, scope};
 use proptest::prelude::*;
 
 const KEYS: u32 = 6;
@@ -70,10 +70,16 @@ async fn a_row_of_an_incremental_snapshot_counts_unless_something_later_is_in_it
             event('u', 1, 60, r#","v":1"#).in_transaction(3),
             reread(1, r#","v":1"#),
             reread(2, r#","v":9"#),
+            event('c', 3, 55, "").in_transaction(2),
+            event('d', 3, 65, "").in_transaction(3),
+            missing(3),
+            event('c', 4, 56, "").in_transaction(2),
+            missing(4),
         ],
     );
     let scope = moment([2], 3);
-    let report = lake.compare_in(&rows(&[r#"{"id":1,"v":0}"#, r#"{"id":2,"v":9}"#]), &scope).await.unwrap();
+    let report =
+        lake.compare_in(&rows(&[r#"{"id":1,"v":0}"#, r#"{"id":2,"v":9}"#, r#"{"id":3}"#]), &scope).await.unwrap();
     assert!(report.proven(), "{report}");
 }
 

@@ -10,7 +10,7 @@ use crate::look::Proof;
 pub fn judge_data(pipeline: &PipelinePlan, proof: &Proof) -> Vec<Finding> {
     let mut findings = Findings::of(&pipeline.names.table);
     match proof {
-        Proof::Compared { report, took, waited, repaired } if report.proven() => {
+        Proof::Compared { report, took, waited, asked } if report.proven() => {
             let Report { rows, events, objects, later, one_of, since, .. } = report.as_ref();
             let place = if *objects == 0 { "the topic".to_owned() } else { format!("{objects} objects") };
             let mut words = format!("{rows} rows are what {events} events in {place} lead to");
@@ -23,17 +23,22 @@ pub fn judge_data(pipeline: &PipelinePlan, proof: &Proof) -> Vec<Finding> {
             if *later > 0 {
                 let _ = write!(words, "; {later} events came after them");
             }
-            if *repaired > 0 {
-                let _ = write!(words, "; {repaired} rows were read again first");
+            if asked.read > 0 {
+                let _ = write!(words, "; {} rows were read again first", asked.read);
+            }
+            if asked.removed > 0 {
+                let _ =
+                    write!(words, "; {} keys were looked for first, to be deleted if no row has them", asked.removed);
             }
             let (took, waited) = (took.as_secs_f64(), waited.as_secs_f64());
             let _ = write!(words, "; {took:.1} s, {waited:.1} of them waiting for the pipeline");
             findings.ok("DP0601", words);
         }
-        Proof::Compared { report, .. } => {
+        Proof::Compared { report, asked, .. } => {
             let next = "rows are lost or altered, or somebody has changed objects: the keys and objects above say which; \
-                        --repair has lost and differing rows read again";
-            findings.fail("DP0601", report.to_string(), next);
+                        --repair has lost and differing rows read again, and surplus ones deleted";
+            let left = asked.left.as_ref().map(|left| format!("\n  not repaired: {left}"));
+            findings.fail("DP0601", format!("{report}{}", left.unwrap_or_default()), next);
         }
         Proof::Broken(why) => {
             let next =

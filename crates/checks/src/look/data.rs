@@ -19,12 +19,12 @@ use datapipe_core::settings::Role;
 use datapipe_core::value::Modes;
 use datapipe_kafka::{KafkaConfig, ReaderSettings, TopicReader};
 use datapipe_postgres::{PgConfig, Session, SourceSpec, TableRows};
-use datapipe_reconcile::{Proving, ReconcileError, Report, Scope, TupleRows};
+use datapipe_reconcile::{Proving, ReconcileError, Report, Sample, Scope, TupleRows};
 use tokio::time::sleep;
 
 use super::Servers;
 use super::kafka::{partitions, unread};
-use super::mend;
+use super::mend::{self, Asked};
 use super::postgres::quoted;
 use super::worker::chain;
 
@@ -32,6 +32,8 @@ use super::worker::chain;
 const PAUSE: Duration = Duration::from_millis(500);
 /// Until rows that were asked for are compared: a source looks for signals every 5 s.
 const REPAIRED: Duration = Duration::from_secs(2);
+/// Until what is still wrong is asked for again: rows may have been written meanwhile whose earlier events are lost.
+const ASK_AGAIN: Duration = Duration::from_secs(15);
 
 /// What comparing the rows came to: a report, or why there is none.
 #[derive(Debug)]
@@ -44,8 +46,8 @@ pub enum Proof {
         took: Duration,
         /// How long the pipeline was waited for.
         waited: Duration,
-        /// Rows that were read again first, by request.
-        repaired: u64,
+        /// What its worker was asked for first.
+        asked: Asked,
     },
     /// They could not be.
     Broken(String),
@@ -62,7 +64,7 @@ pub struct How {
     pub one_of: u32,
     /// Where each table's rows are kept once they are proven, for the next proof to go on from.
     pub keep: Option<PathBuf>,
-    /// Whether rows that are lost or differ are read again, which is no reading any more.
+    /// Whether rows that are wrong are asked for, which is no reading any more.
     pub repair: bool,
 }
 
@@ -74,27 +76,31 @@ impl Proof {
         }
         let begun = Instant::now();
         match prove(servers, pipeline, how).await {
-            Ok((Comparison { report, waited, .. }, repaired)) => {
-                Self::Compared { report: Box::new(report), took: begun.elapsed(), waited, repaired }
+            Ok((Comparison { report, waited, .. }, asked)) => {
+                Self::Compared { report: Box::new(report), took: begun.elapsed(), waited, asked }
             }
             Err(why) => Self::Broken(why),
         }
     }
 }
 
-/// Compares, and where it is asked for has rows read again and compares until they are right or nothing comes any more.
-async fn prove(servers: &Servers, pipeline: &PipelinePlan, how: &How) -> Result<(Comparison, u64), String> {
+/// Compares, and where it is asked for has rows repaired and compares until they are right or nothing comes any more.
+async fn prove(servers: &Servers, pipeline: &PipelinePlan, how: &How) -> Result<(Comparison, Asked), String> {
     let mut last = compare(servers, pipeline, how).await?;
     if !how.repair || last.report.proven() {
-        return Ok((last, 0));
+        return Ok((last, Asked::default()));
     }
-    let kafka = servers.kafka.as_ref().map_err(Clone::clone)?;
-    let asked = mend::ask(kafka, pipeline, &last.relation, &last.report).await;
-    let asked = asked.map_err(|why| format!("{}\n  not repaired: {why}", last.report))?;
+    let mut asked = last.repair(servers, pipeline).await?;
     let begun = Instant::now();
-    while asked > 0 && !last.is_right() && begun.elapsed() < how.patience {
+    let mut asked_at = begun;
+    while !last.is_right(&asked) && begun.elapsed() < how.patience {
         sleep(REPAIRED).await;
         last = compare(servers, pipeline, how).await?;
+        if !last.is_right(&asked) && asked_at.elapsed() > ASK_AGAIN {
+            let again = last.repair(servers, pipeline).await?;
+            asked = Asked { read: asked.read.max(again.read), removed: asked.removed.max(again.removed), ..again };
+            asked_at = Instant::now();
+        }
     }
     Ok((last, asked))
 }
@@ -107,8 +113,18 @@ struct Comparison {
 }
 
 impl Comparison {
-    fn is_right(&self) -> bool {
-        self.report.lost.count == 0 && self.report.differing.count == 0
+    /// Asks the worker for what is wrong.
+    async fn repair(&self, servers: &Servers, pipeline: &PipelinePlan) -> Result<Asked, String> {
+        let kafka = servers.kafka.as_ref().map_err(Clone::clone)?;
+        let asked = mend::ask(kafka, pipeline, &self.relation, &self.report).await;
+        asked.map_err(|why| format!("{}\n  not repaired: {why}", self.report))
+    }
+
+    /// Whether what was asked for has come.
+    fn is_right(&self, asked: &Asked) -> bool {
+        let Report { lost, differing, surplus, orphaned, .. } = &self.report;
+        let none = |samples: &[&Sample]| samples.iter().all(|sample| sample.count == 0);
+        (asked.read == 0 || none(&[lost, differing])) && (asked.removed == 0 || none(&[surplus, orphaned]))
     }
 }
 

@@ -26,6 +26,7 @@ use crate::seen::{Looked, Seen};
 pub use self::canary::Canary;
 pub use self::data::{How, Proof};
 pub use self::kafka::config as kafka_config;
+pub use self::mend::Asked;
 pub use self::worker::{Answer, asked};
 
 /// Where everything is, and how long each answer may take.

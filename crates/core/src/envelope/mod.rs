@@ -280,9 +280,34 @@ impl Encoder {
         let keyed = wrapper.write_key(layout, row, &mut buffers.key)?;
         wrapper.open(&mut buffers.value);
         layout.write_images(None, Some(row), &mut buffers.value)?;
-        source.write_snapshot(layout.table(), point, marker, now_us, &mut buffers.value);
+        source.write_snapshot(layout.table(), point, (marker, b'r'), now_us, &mut buffers.value);
         wrapper.close(&mut buffers.value);
         self.emit_one(keyed, false, emit);
+        Ok(())
+    }
+
+    /// Writes a delete of a row that the table does not have, as an incremental snapshot found at `point`: `key` holds the
+    /// key's columns, so the old image is that of a delete under the default replica identity.
+    pub fn encode_missing_row(
+        &mut self,
+        relation: &Arc<Relation>,
+        key: &Tuple,
+        marker: SnapshotMarker,
+        point: Lsn,
+        now_us: i64,
+        emit: &mut dyn FnMut(Record<'_>),
+    ) -> Result<(), RowError> {
+        let Self { source, layout, wrapper, buffers, form, .. } = self;
+        let layout = Layout::of(layout, relation, form);
+        wrapper.prepare(layout, form);
+        buffers.clear();
+        let old = Image { row: key, old: None, read: false };
+        let keyed = wrapper.write_key(layout, old, &mut buffers.key)?;
+        wrapper.open(&mut buffers.value);
+        layout.write_images(Some(old), None, &mut buffers.value)?;
+        source.write_snapshot(layout.table(), point, (marker, b'd'), now_us, &mut buffers.value);
+        wrapper.close(&mut buffers.value);
+        self.emit_one(keyed, self.tombstones, emit);
         Ok(())
     }
 

@@ -69,12 +69,12 @@ impl Source {
         self.write(table, &place, now_us, out);
     }
 
-    /// Ends the envelope of a snapshot's row.
+    /// Ends the envelope of a snapshot's row, or of one that it found missing.
     pub(super) fn write_snapshot(
         &self,
         table: &[u8],
         lsn: Lsn,
-        marker: SnapshotMarker,
+        (marker, op): (SnapshotMarker, u8),
         now_us: i64,
         out: &mut Vec<u8>,
     ) {
@@ -90,7 +90,7 @@ impl Source {
             SnapshotMarker::Last => b"\"last\"",
             SnapshotMarker::Incremental { .. } => INCREMENTAL,
         };
-        let place = Place { time_us, marker, last_commit, lsn, xid, order: None, op: b'r' };
+        let place = Place { time_us, marker, last_commit, lsn, xid, order: None, op };
         self.write(table, &place, now_us, out);
     }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::PortError;
 use crate::change::{Event, Relation, Tuple};
 use crate::lsn::Lsn;
+use crate::signal::NamedKey;
 
 /// What a stored position belongs to. A position read under another fingerprint means nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +75,12 @@ pub enum ChunkRequest {
         /// The most rows.
         rows_max: u32,
     },
+    /// Which of these keys no row has: answered by [`Event::Chunk`], whose rows hold the key's columns alone, each key once.
+    /// Keys of other columns than the primary key's are refused.
+    Missing {
+        /// The keys, one at least.
+        keys: Vec<NamedKey>,
+    },
 }
 
 /// Between what an incremental snapshot lies.
@@ -93,7 +100,7 @@ pub struct Bounds {
 pub struct Chunk {
     /// The schema that they were read under.
     pub relation: Arc<Relation>,
-    /// The rows, in the key's order.
+    /// The rows, in the key's order; of [`ChunkRequest::Missing`] the missing ones, in any order.
     pub rows: Vec<Tuple>,
     /// Whose changes they hold.
     pub visible: Visible,

@@ -149,6 +149,9 @@ impl Cursor {
         let accepted = signal.ask(table).and_then(|ask| {
             match &ask {
                 Ask::Log(message) => tracing::info!(id = signal.id, "signal log: {message}"),
+                Ask::DeleteMissing(keys) => {
+                    tracing::info!(id = signal.id, keys = keys.len(), "signal delete-if-missing");
+                }
                 ask => tracing::info!(id = signal.id, ?ask, "signal"),
             }
             self.signals_mut().accept(&signal.id, ask)

@@ -1,15 +1,18 @@
 //! Incremental snapshots: rows are read again in chunks, beside the stream, because a signal asks for them.
 //!
 //! Each chunk is written at one place of the stream, together with how far the snapshot has come: see [`Window`]. So a
-//! row that is read again says what the stream has said of it up to there, and comes once per snapshot.
+//! row that is read again says what the stream has said of it up to there, and comes once per snapshot. So does the delete
+//! of a row that a signal names and the table does not have: an insert that the stream has sent is never undone by it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use datapipe_core::change::Change;
+use datapipe_core::change::{Change, Relation, Tuple};
 use datapipe_core::envelope::SnapshotMarker;
 use datapipe_core::key;
 use datapipe_core::lsn::Lsn;
 use datapipe_core::port::PortError;
+use datapipe_core::port::log::Record;
 use datapipe_core::port::source::{Bounds, Chunk, ChunkRequest};
 use tokio::time::Instant;
 
@@ -72,15 +75,22 @@ impl Capture<'_> {
                 self.source.request_chunk(ChunkRequest::Bounds { filter: snapshot.filter.clone() });
                 self.pursuit.step = Step::Bounds;
             }
-            (Step::Due(at), Some(last)) if at <= Instant::now() => {
+            (Step::Due(at), _) if at > Instant::now() => {}
+            (Step::Due(_), _) if !snapshot.missing.is_empty() => {
+                self.ask_for(ChunkRequest::Missing { keys: snapshot.missing.clone() });
+            }
+            (Step::Due(_), Some(last)) => {
                 let (after, upto, filter) = (snapshot.upper.clone(), last.clone(), snapshot.filter.clone());
-                let rows_max = self.settings.chunk_rows;
-                self.source.request_chunk(ChunkRequest::Rows { after, upto, filter, rows_max });
-                self.pursuit.window.ask();
-                self.pursuit.step = Step::Rows;
+                self.ask_for(ChunkRequest::Rows { after, upto, filter, rows_max: self.settings.chunk_rows });
             }
             _ => {}
         }
+    }
+
+    fn ask_for(&mut self, request: ChunkRequest) {
+        self.source.request_chunk(request);
+        self.pursuit.window.ask();
+        self.pursuit.step = Step::Rows;
     }
 
     /// The bounds have come.
@@ -98,6 +108,9 @@ impl Capture<'_> {
         }
         let Some(snapshot) = cursor.signals_mut().snapshots.first_mut() else { return };
         self.pursuit.step = Step::Due(Instant::now());
+        if !snapshot.missing.is_empty() {
+            return;
+        }
         if snapshot.last.is_none() {
             tracing::info!(id = snapshot.id, filter = snapshot.filter, "incremental snapshot begins");
             snapshot.last.clone_from(&bounds.last);
@@ -123,6 +136,9 @@ impl Capture<'_> {
             return Ok(());
         }
         let Some(Ready { relation, rows, last }) = self.pursuit.window.close() else { return Ok(()) };
+        if cursor.signals().current().is_some_and(|snapshot| !snapshot.missing.is_empty()) {
+            return self.delete_missing(cursor, &relation, &rows).await;
+        }
         self.pursuit.step = Step::Due(Instant::now());
         let mut rows = rows.iter().peekable();
         while let Some(row) = rows.next() {
@@ -141,6 +157,36 @@ impl Capture<'_> {
         let ended = last.is_none() || last == snapshot.last;
         snapshot.upper = last.or(snapshot.upper.take());
         if ended {
+            self.end_snapshot(cursor);
+        }
+        self.commit_at(cursor).await
+    }
+
+    /// Writes a delete for each key that no row has, and ends the snapshot. They are few, and go into one log transaction
+    /// with its end: so each comes once.
+    async fn delete_missing(
+        &mut self,
+        cursor: &mut Cursor,
+        relation: &Arc<Relation>,
+        keys: &[Tuple],
+    ) -> Result<(), PortError> {
+        if !self.settings.envelope.columns.keyed_by_primary_key(relation) {
+            self.give_up(cursor, "message.key.columns names columns that a row which is not there has no values of");
+            return self.commit_at(cursor).await;
+        }
+        let seen = cursor.progress().last;
+        let marker = SnapshotMarker::Incremental { last_commit: seen.lsn_commit };
+        for key in keys {
+            let now_us = self.clock.now_us();
+            let (encoder, output) = (&mut self.encoder, &mut self.writer.output);
+            let mut emit = |record: Record<'_>| output.push_row(record, relation, key);
+            match encoder.encode_missing_row(relation, key, marker, seen.lsn, now_us, &mut emit) {
+                Ok(()) => output.settle().await?,
+                Err(error) => output.dead_letter_row(relation, key, (marker, seen.lsn), &error).await?,
+            }
+        }
+        if let Some(snapshot) = cursor.signals_mut().snapshots.first_mut() {
+            snapshot.rows = keys.len() as u64;
             self.end_snapshot(cursor);
         }
         self.commit_at(cursor).await

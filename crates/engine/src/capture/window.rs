@@ -3,6 +3,7 @@
 //! A chunk is read by a transaction of its own, so it may miss changes that the stream has sent, and hold changes that
 //! the stream has yet to send. It becomes true at one place of the stream: behind the chunk's watermark everything that
 //! it holds has been sent; and a row is left out if the stream has sent a change of it that the chunk does not hold.
+//! Of keys that are named the chunk holds those that no row has, and the same is true of these.
 //! Which changes it holds is told by transaction ids, as PostgreSQL itself tells: a commit record is sent before its
 //! transaction is seen by others, so positions alone would not do.
 

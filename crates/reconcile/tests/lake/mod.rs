@@ -36,15 +36,24 @@ pub(crate) fn reread(id: u32, rest: &str) -> Event {
     event('i', id, 0, rest)
 }
 
+/// A row that an incremental snapshot has found missing.
+pub(crate) fn missing(id: u32) -> Event {
+    event('m', id, 0, "")
+}
+
 impl Event {
     pub(crate) fn line(&self) -> String {
         let Self { op, id, lsn, rest, xid } = self;
         let (before, after) = match op {
             't' => ("null".to_owned(), "null".to_owned()),
-            'd' => (format!(r#"{{"id":{id}}}"#), "null".to_owned()),
+            'd' | 'm' => (format!(r#"{{"id":{id}}}"#), "null".to_owned()),
             _ => ("null".to_owned(), format!(r#"{{"id":{id}{rest}}}"#)),
         };
-        let (op, snapshot) = if *op == 'i' { ('r', "incremental") } else { (*op, "false") };
+        let (op, snapshot) = match op {
+            'i' => ('r', "incremental"),
+            'm' => ('d', "incremental"),
+            op => (*op, "false"),
+        };
         format!(
             r#"{{"before":{before},"after":{after},"source":{{"version":"1","snapshot":"{snapshot}","txId":{xid},"lsn":{lsn}}},"op":"{op}","ts_ms":1}}"#
         )

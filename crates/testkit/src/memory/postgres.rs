@@ -281,6 +281,14 @@ impl Postgres {
                 let chunk = Chunk { relation: self.relation(), rows, visible, watermark: Lsn(self.wal) };
                 Event::Chunk(Box::new(chunk))
             }
+            ChunkRequest::Missing { keys } => {
+                let (rows, visible) = self.visible();
+                let named = keys.iter().filter_map(|key| Some(self.key_of(&KeyBound(vec![key.get("id")?.clone()]))));
+                let missing: BTreeSet<Key> = named.filter(|key| !rows.contains_key(key)).collect();
+                let rows = missing.iter().map(key_tuple).collect();
+                let chunk = Chunk { relation: self.relation(), rows, visible, watermark: Lsn(self.wal) };
+                Event::Chunk(Box::new(chunk))
+            }
         }
     }
 
@@ -377,7 +385,7 @@ impl Postgres {
     /// A change as logical decoding reports it.
     pub(crate) fn decode(&mut self, logged: &Logged) -> Change {
         let full = self.settings.full_identity;
-        let old_row = |row: &Row| if full { OldRow::Full(tuple(row, false)) } else { OldRow::Key(key_tuple(row)) };
+        let old_row = |row: &Row| if full { OldRow::Full(tuple(row, false)) } else { OldRow::Key(key_tuple(&row.key)) };
         let action = match &logged.change {
             RowChange::Insert(row) => Action::Insert(tuple(row, false)),
             RowChange::Delete(row) => Action::Delete(old_row(row)),
@@ -419,6 +427,6 @@ pub(crate) fn tuple(row: &Row, note_unchanged: bool) -> Tuple {
     Tuple::from_cells([Cell::Text(key.as_bytes()), Cell::Text(version.as_bytes()), note])
 }
 
-fn key_tuple(row: &Row) -> Tuple {
-    Tuple::from_cells([Cell::Text(row.key.text().as_bytes()), Cell::Null, Cell::Null])
+fn key_tuple(key: &Key) -> Tuple {
+    Tuple::from_cells([Cell::Text(key.text().as_bytes()), Cell::Null, Cell::Null])
 }

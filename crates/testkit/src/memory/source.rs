@@ -152,10 +152,13 @@ fn open(world: &mut World, creates: bool) -> Result<Snapshot, PortError> {
 
 fn answer(world: &mut World, request: &ChunkRequest) -> Event {
     let mut answer = world.postgres.answer(request);
-    if let Event::Chunk(chunk) = &mut answer {
-        match world.mutation {
-            Some(Mutation::WatermarkIsEarly) => chunk.watermark = Lsn::ZERO,
-            Some(Mutation::ChunkClaimsAll) => chunk.visible = Visible { xmin: u64::MAX, ..Visible::default() },
+    let of_missing = matches!(request, ChunkRequest::Missing { .. });
+    if let (Event::Chunk(chunk), Some(mutation)) = (&mut answer, world.mutation) {
+        match (mutation, of_missing) {
+            (Mutation::WatermarkIsEarly, false) | (Mutation::MissingIsEarly, true) => chunk.watermark = Lsn::ZERO,
+            (Mutation::ChunkClaimsAll, false) | (Mutation::MissingClaimsAll, true) => {
+                chunk.visible = Visible { xmin: u64::MAX, ..Visible::default() };
+            }
             _ => {}
         }
     }

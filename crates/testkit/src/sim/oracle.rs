@@ -2,6 +2,7 @@
 
 mod log;
 mod objects;
+mod removals;
 mod rereads;
 mod transactions;
 
@@ -17,6 +18,7 @@ pub fn check(world: &World, plan: &Plan) -> Vec<String> {
         Ok(found) => {
             let snapshot = plan.settings.mode == SnapshotMode::Initial;
             found.check_rereads(world, snapshot, &mut wrong);
+            found.check_removals(world, &mut wrong);
             let placed = found.check(world, snapshot, &mut wrong);
             transactions::check(world, plan.settings.transaction_metadata, &placed, &mut wrong);
         }

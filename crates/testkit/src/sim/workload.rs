@@ -69,11 +69,17 @@ impl Writer {
             return;
         }
         let changes = transaction(postgres, rng, plan, numbers);
-        let mut execute = |wanted| {
+        let mut signal = |wanted| {
             let blocking = plan.blocking && rng.random_bool(0.4);
-            (wanted && rng.random_bool(0.08)).then(|| execute(if blocking { "blocking" } else { "incremental" }))
+            let removes = rng.random_bool(0.5);
+            let signals = wanted && rng.random_bool(0.12);
+            signals.then(|| match (blocking, removes) {
+                (true, _) => execute("blocking", ""),
+                (false, true) => execute("incremental", &missing_keys(postgres, rng)),
+                (false, false) => execute("incremental", ""),
+            })
         };
-        let (signal, sent) = (execute(plan.signals), execute(plan.channel));
+        let (signal, sent) = (signal(plan.signals), signal(plan.channel));
         let signals = Vec::from_iter(signal);
         postgres.commit(xid, changes, signals, time_us);
         hide(postgres, rng, plan, xid, now_ms);
@@ -96,8 +102,15 @@ fn hide(postgres: &mut Postgres, rng: &mut SmallRng, plan: &Plan, xid: u32, now_
     }
 }
 
-fn execute(kind: &str) -> Signal {
-    let data = format!(r#"{{"data-collections":["public.users"],"type":"{kind}"}}"#);
+/// Some keys that are there, and some that are not.
+fn missing_keys(postgres: &Postgres, rng: &mut SmallRng) -> String {
+    let keys = (0..rng.random_range(1..20)).map(|_| postgres.key(rng.random_range(0..NUMBERS)).text());
+    let keys: Vec<String> = keys.map(|key| format!(r#"{{"id":"{key}"}}"#)).collect();
+    format!(r#","delete-if-missing":[{}]"#, keys.join(","))
+}
+
+fn execute(kind: &str, more: &str) -> Signal {
+    let data = format!(r#"{{"data-collections":["public.users"],"type":"{kind}"{more}}}"#);
     Signal { id: "again".to_owned(), kind: "execute-snapshot".to_owned(), data: Some(data) }
 }
 

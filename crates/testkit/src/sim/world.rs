@@ -40,11 +40,15 @@ pub enum Mutation {
     WatermarkIsEarly,
     /// A chunk claims to hold changes that it lacks.
     ChunkClaimsAll,
+    /// The watermark of keys that no row has lies before what was looked at.
+    MissingIsEarly,
+    /// Whoever says that no row has a key claims to know of changes that it does not know of.
+    MissingClaimsAll,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::ClaimReadsFirst,
         Self::ClaimFencesNobody,
         Self::CreateOverwrites,
@@ -55,6 +59,8 @@ impl Mutation {
         Self::SnapshotDrifts,
         Self::WatermarkIsEarly,
         Self::ChunkClaimsAll,
+        Self::MissingIsEarly,
+        Self::MissingClaimsAll,
     ];
 }
 

@@ -1,14 +1,16 @@
 //! Debezium in a real Kafka Connect, the native sink beside it, one worker to whoever asks.
 
+use std::process::Command;
+
 use datapipe_boot::memory;
 use datapipe_connect::JVM_FLAGS;
 use datapipe_core::convention::Names;
 use datapipe_e2e::limit::MemoryLimit;
-use datapipe_e2e::process::Worker;
-use datapipe_e2e::stage::{PATIENCE, PG18, Stage, eventually};
+use datapipe_e2e::process::{Worker, program_named};
+use datapipe_e2e::stage::{PATIENCE, PG18, Stage, eventually, names};
 use datapipe_e2e::traffic::SCHEMA;
 use datapipe_embedded::{ConnectOptions, ConnectWorker};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::side::{Side, start};
 
@@ -51,8 +53,8 @@ async fn debezium_and_the_native_sink_are_one_worker() {
     let password = format!("${{file:{}:password}}", secrets.display());
     stage.settings.more.push(("postgres.password".to_owned(), password));
     stage.settings.more.push(("worker.kind".to_owned(), "hybrid".to_owned()));
-    let names = Names::derive("cdc", "public", "users").unwrap();
-    let (source, sink) = (names.source_connector.as_str(), names.sink_connector.as_str());
+    let derived = Names::derive("cdc", "public", "users").unwrap();
+    let (source, sink) = (derived.source_connector.as_str(), derived.sink_connector.as_str());
     let status = |name: &str| format!("/connectors/{name}/status");
     stage.sql("INSERT INTO users (name) VALUES ('one'), ('two')").await;
 
@@ -110,11 +112,17 @@ async fn debezium_and_the_native_sink_are_one_worker() {
     assert!(validated.status == 200 && validated.body["error_count"].as_u64() > Some(0), "{}", validated.body);
 
     shadowed(&stage).await;
+    verified(&stage).await;
 
     // Without the JVM: it is said where it is asked, and the sink goes on.
     jvm.stop().await.unwrap();
     let gone = hybrid.until_holds(&status(source), |status| status["connector"]["state"] == "UNASSIGNED").await;
     println!("{gone}");
+    let (code, findings) = verify(&stage, &[]).await;
+    let roots = findings.iter().filter(|finding| is_wrong(finding) && finding["caused_by"] == json!([]));
+    let roots: Vec<&Value> = roots.collect();
+    println!("{findings:#?}");
+    assert_eq!((code, roots.len(), &roots[0]["code"]), (1, 1, &json!("DP0104")), "{roots:#?}");
     assert!(gone["connector"]["trace"].as_str().unwrap().contains("does not answer"), "{gone}");
     let refused = hybrid.send("PUT", &format!("/connectors/{source}/pause"), None, ("", "")).await;
     assert_eq!(refused.status, 503, "{}", refused.body);
@@ -143,6 +151,40 @@ async fn debezium_and_the_native_sink_are_one_worker() {
     jvm.stop().await.unwrap();
     worker.stop().await.unwrap();
     stage.end().await;
+}
+
+/// The exit code and findings of `datapipe-verify`.
+async fn verify(stage: &Stage, more: &[&str]) -> (i32, Vec<Value>) {
+    let program = Command::new(program_named("datapipe-verify").unwrap());
+    let mut command = stage.settings.given(program, &stage.servers, "verify");
+    command.args(["--host", "127.0.0.1", "--table", "users", "-o", "json"]).args(more);
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    let findings = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    (output.status.code().unwrap(), findings)
+}
+
+fn is_wrong(finding: &Value) -> bool {
+    finding["outcome"] == "failed" || finding["outcome"] == "warning"
+}
+
+/// Nothing is wrong with a hybrid, and its rows are proven; what of it cannot be repaired is said.
+async fn verified(stage: &Stage) {
+    let (code, findings) = verify(stage, &["--data", "--wait", "60s", "--fail-on", "warning"]).await;
+    let of = |outcome: &str| findings.iter().filter(|finding| finding["outcome"] == outcome).collect::<Vec<_>>();
+    println!("hybrid: exit {code}, {} ok, skipped {:#?}", of("ok").len(), of("skipped"));
+    let wrong: Vec<&Value> = findings.iter().filter(|finding| is_wrong(finding)).collect();
+    assert_eq!((code, wrong), (0, Vec::new()));
+    let proof = |findings: &[Value]| findings.iter().find(|finding| finding["code"] == "DP0601").unwrap().clone();
+    assert_eq!(proof(&findings)["outcome"], "ok");
+
+    let publication = names("users").publication;
+    stage.sql(&format!("ALTER PUBLICATION \"{publication}\" DROP TABLE users")).await;
+    stage.sql("DELETE FROM users WHERE id = 2").await;
+    stage.sql(&format!("ALTER PUBLICATION \"{publication}\" ADD TABLE users")).await;
+    let (code, findings) = verify(stage, &["--only", "data", "--repair", "--catch-up", "30s"]).await;
+    let said = proof(&findings)["seen"].as_str().unwrap().to_owned();
+    println!("{said}");
+    assert!(code == 1 && said.contains("surplus 1,") && said.contains("no signal makes it write a delete"), "{said}");
 }
 
 /// A process's resident memory.

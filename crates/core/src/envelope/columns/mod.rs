@@ -102,6 +102,11 @@ impl Columns {
             || self.exclude.as_ref().is_some_and(|exclude| exclude.matches(&name))
     }
 
+    /// Whether a row's primary key alone gives its message key.
+    pub fn keyed_by_primary_key(&self, relation: &Relation) -> bool {
+        self.message_key(relation).iter().all(|at| relation.key.contains(at))
+    }
+
     /// What a mask adds to the parameters of a column's schema: a name and a value.
     pub(super) fn marked(&self, relation: &Relation, column: &Column) -> Option<(&'static str, String)> {
         self.mask_of(&relation.schema, &relation.name, &column.name)?.mark(&column.kind)

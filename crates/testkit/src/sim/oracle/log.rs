@@ -44,6 +44,8 @@ pub(super) struct Found {
     pub(super) by_key: BTreeMap<Key, Vec<Reported>>,
     pub(super) truncates: Vec<Reported>,
     pub(super) rereads: Vec<Reread>,
+    /// Deletes of rows that an incremental snapshot found missing.
+    pub(super) removals: Vec<Reread>,
     /// Rows of incremental snapshots that went to the dead letter queue.
     reread_letters: usize,
     tombstones: usize,
@@ -110,7 +112,8 @@ impl Found {
             self.truncates.push(reported);
         } else if incremental {
             let key = key_in(world, image).ok_or_else(malformed)?;
-            self.rereads.push(Reread { partition, offset, key, version });
+            let found = if reported.op == "d" { &mut self.removals } else { &mut self.rereads };
+            found.push(Reread { partition, offset, key, version });
         } else {
             let key = key_in(world, image).ok_or_else(malformed)?;
             self.by_key.entry(key).or_default().push(reported);
@@ -167,6 +170,7 @@ impl Found {
         self.check_order(wrong);
         self.check_blocking(world, wrong);
         let deletes = self.by_key.values().flatten().filter(|reported| reported.op == "d").count();
+        let deletes = deletes + self.removals.len();
         if deletes != self.tombstones {
             wrong.push(format!("{deletes} deletes, {} tombstones", self.tombstones));
         }
@@ -195,7 +199,9 @@ impl Found {
     /// A row that stays as it is since a blocking snapshot was asked for is read after that, unless a snapshot was under
     /// way that had passed its key already.
     fn check_blocking(&self, world: &World, wrong: &mut Vec<String>) {
-        let Some(asked) = commits(world, "blocking").last() else { return };
+        // A slot sends nothing that was asked for before it was there.
+        let begun = world.postgres.points.iter().min().copied().unwrap_or(0);
+        let Some(asked) = commits(world, "blocking").filter(|commit| *commit >= begun).last() else { return };
         let read_after = |key: &Key| {
             let told = self.by_key.get(key).into_iter().flatten();
             told.into_iter().any(|one| one.op == "r" && one.lsn > asked)
@@ -288,16 +294,18 @@ impl Found {
         if world.kafka.settings.partitions > 1 && !self.truncates.is_empty() {
             return;
         }
-        let mut steps: Vec<(i64, Option<&Key>, &Reported)> =
-            self.truncates.iter().map(|one| (one.offset, None, one)).collect();
-        steps.extend(self.by_key.iter().flat_map(|(key, all)| all.iter().map(move |one| (one.offset, Some(key), one))));
+        let mut steps: Vec<Step<'_>> = self.truncates.iter().map(|one| (one.offset, None, None)).collect();
+        steps.extend(self.by_key.iter().flat_map(|(key, all)| {
+            all.iter().map(move |one| (one.offset, Some(key), (one.op != "d").then_some(one.version)))
+        }));
+        steps.extend(self.removals.iter().map(|one| (one.offset, Some(&one.key), None)));
         steps.sort_by_key(|(offset, ..)| *offset);
         let mut rows: BTreeMap<&Key, Option<u64>> = BTreeMap::new();
-        for (_, key, reported) in steps {
-            match (key, reported.op.as_str()) {
+        for (_, key, version) in steps {
+            match (key, version) {
                 (None, _) => rows.clear(),
-                (Some(key), "d") => drop(rows.remove(key)),
-                (Some(key), _) => drop(rows.insert(key, reported.version)),
+                (Some(key), None) => drop(rows.remove(key)),
+                (Some(key), Some(version)) => drop(rows.insert(key, version)),
             }
         }
         if self.has_letters() {
@@ -309,6 +317,9 @@ impl Found {
         }
     }
 }
+
+/// At an offset, what a key comes to: a version or none. No key stands for all.
+type Step<'a> = (i64, Option<&'a Key>, Option<Option<u64>>);
 
 /// Every change per key, and all truncates, as the server committed them.
 fn expected(world: &World) -> (BTreeMap<Key, Vec<Expected>>, Vec<Expected>) {

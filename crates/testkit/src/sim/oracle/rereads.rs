@@ -8,7 +8,7 @@ use super::log::Found;
 use crate::memory::Key;
 use crate::sim::world::World;
 
-/// A row of an incremental snapshot, as it was reported.
+/// A row of an incremental snapshot, or one that it found missing, as it was reported.
 #[derive(Clone, Debug)]
 pub(super) struct Reread {
     pub(super) partition: usize,
@@ -56,7 +56,7 @@ impl Found {
     }
 
     /// What the log says of a row before a place.
-    fn said_before(&self, row: &Reread) -> Said {
+    pub(super) fn said_before(&self, row: &Reread) -> Said {
         let before = |offset: i64| offset < row.offset;
         let reported = self.by_key.get(&row.key).into_iter().flatten();
         let last = reported.rev().find(|one| one.partition == row.partition && before(one.offset));
@@ -77,7 +77,7 @@ impl Found {
 
 /// What a log says of a row.
 #[derive(Debug)]
-enum Said {
+pub(super) enum Said {
     Nothing,
     Gone,
     Row(Option<u64>),
@@ -102,8 +102,11 @@ pub(super) fn commits<'a>(world: &'a World, kind: &'a str) -> impl Iterator<Item
     signalled.map(|one| one.commit)
 }
 
+/// The kind of a signal that names keys, as [`asked`] takes it.
+pub(super) const MISSING: &str = "delete-if-missing";
+
 fn is_of(signal: &Signal, kind: &str) -> bool {
-    signal.data.as_ref().is_some_and(|data| data.contains(kind))
+    signal.data.as_ref().is_some_and(|data| data.contains(kind) && (kind == MISSING || !data.contains(MISSING)))
 }
 
 /// Whether a row was changed after the signal, so that it need not be read again.
