@@ -10,6 +10,7 @@ mod arrangement;
 mod bed;
 mod comparison;
 mod contract;
+mod edges;
 mod flow;
 mod handover;
 mod impact;
