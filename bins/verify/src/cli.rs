@@ -155,7 +155,8 @@ pub(crate) enum FailOn {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 nothing is wrong; 1 a check failed; 2 a check warned, with --fail-on warning; 64 \
-                          wrong command line; 70 defect; 78 wrong settings, nothing was looked at.\n\
+                          wrong command line; 70 defect; 78 wrong settings, nothing was looked at; 130 a look from inside was \
+                          interrupted, and its pods were deleted.\n\
                           Every code has its page in docs/checks.";
 
 fn category(text: &str) -> Result<Category, String> {
