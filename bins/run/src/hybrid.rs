@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use datapipe_connect::{Client, ClientError};
+use datapipe_core::connector::{JvmFlavour, for_jvm};
 use datapipe_core::convention::Names;
-use datapipe_core::plan::{ConnectorPlan, PipelinePlan, Problem};
+use datapipe_core::plan::{PipelinePlan, Problem};
 use datapipe_core::port::connect::ConfigMap;
-use datapipe_core::settings::Role;
+use datapipe_core::settings::{Role, SinkFlavour};
 use datapipe_core::table::WorkerKind;
 use datapipe_worker::Backoff;
 use datapipe_worker::adapters::{Jvm, JvmAnswer};
@@ -76,8 +77,11 @@ pub(crate) struct Source {
 }
 
 pub(crate) fn source(pipeline: &PipelinePlan) -> Option<Source> {
-    let ConnectorPlan { name, config, .. } = pipeline.connector(Role::Source)?.clone();
-    remote(pipeline).map(|remote| Source { remote, name, config })
+    let planned = pipeline.connector(Role::Source)?;
+    // Topics that it makes after all get the broker's number of replicas.
+    let flavour = JvmFlavour { exactly_once: true, sink: SinkFlavour::Aiven, replication_factor: -1 };
+    let config = for_jvm(pipeline, planned, flavour).unwrap_or_else(|_| planned.config.clone());
+    remote(pipeline).map(|remote| Source { remote, name: planned.name.clone(), config })
 }
 
 impl Source {

@@ -2,6 +2,7 @@
 
 use datapipe_core::plan::PipelinePlan;
 use datapipe_core::settings::Role;
+use datapipe_core::table::WorkerKind;
 
 use super::connector::trouble;
 use crate::finding::{Finding, Outcome};
@@ -27,7 +28,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("DP0401", &["DP0903"]),
     ("DP0403", &["DP0101", "DP0201", "DP0202", "DP0407", "DP0501"]),
     ("DP0405", &["DP0311"]),
-    ("DP0406", &["DP0101"]),
+    ("DP0406", &["DP0101", "DP0102"]),
     ("DP0408", &["DP0403"]),
     ("DP0501", &["DP0904"]),
     ("DP0701", &["DP0301", "DP0401", "DP0101", "DP0201", "DP0202", "DP0304", "DP0407"]),
@@ -113,7 +114,11 @@ fn of_connectors(findings: &[Finding], pipeline: &PipelinePlan, seen: &Seen, out
     let mut causes = Vec::new();
     for (role, codes) in [(Role::Source, OF_SOURCE), (Role::Sink, OF_SINK)] {
         if is_down(role) {
-            let Some(cause) = cause(findings, codes, outcome) else { return Vec::new() };
+            // A hybrid answers, and says of itself that the other worker, which runs the source, does not.
+            let half = pipeline.worker.kind == WorkerKind::Hybrid && role == Role::Source;
+            let of_half: &[&str] = if half { &["DP0102"] } else { &[] };
+            let found = cause(findings, codes, outcome).or_else(|| cause(findings, of_half, outcome));
+            let Some(cause) = found else { return Vec::new() };
             causes.push(cause);
         }
     }
