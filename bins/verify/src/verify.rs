@@ -30,7 +30,7 @@ const PROOFS_MAX: usize = 2;
 const PODS_MAX: usize = 4;
 
 pub(crate) fn run(cli: &Cli) -> Exit {
-    let Planned { plan, options } = match planned(cli) {
+    let planned = match planned(cli) {
         Ok(planned) => planned,
         Err(problems) => {
             report::print(&report::problems("wrong settings; nothing was looked at", &problems));
@@ -45,7 +45,7 @@ pub(crate) fn run(cli: &Cli) -> Exit {
         }
     };
     let known = Known::default();
-    let looked = runtime.block_on(looks(cli, &plan, options, &known));
+    let looked = runtime.block_on(looks(cli, &planned, &known));
     // A client that still waits for an answer must not hold up the end.
     runtime.shutdown_background();
     let Looks { all, interrupted } = match looked {
@@ -56,7 +56,7 @@ pub(crate) fn run(cli: &Cli) -> Exit {
             return Exit::Internal;
         }
     };
-    if let Err(error) = evidence(cli, &plan, &all, &known) {
+    if let Err(error) = evidence(cli, &planned.chosen, &all, &known) {
         report::print(&report::error(&error));
         return Exit::Failed;
     }
@@ -78,16 +78,20 @@ fn evidence(cli: &Cli, plan: &Plan, all: &[Examined], known: &Known) -> std::io:
     Ok(())
 }
 
-/// What is looked at, and how it is deployed if that is looked at from inside.
+/// What is looked at, and how it is deployed if it is.
 struct Planned {
+    /// All tables: what belongs to one that is not looked at is nobody's leftover.
     plan: Plan,
+    /// The tables that are looked at.
+    chosen: Plan,
     options: Option<RenderOptions>,
 }
 
 fn planned(cli: &Cli) -> Result<Planned, Problems> {
-    let (plan, deploy) = cli.selection.plan(&cli.tables)?;
-    let options = cli.inside.then(|| RenderOptions::new(&deploy)).transpose()?;
-    let known = |table: &&String| plan.tables.iter().any(|pipeline| pipeline.names.table == **table);
+    let (plan, deploy) = cli.selection.plan(&[])?;
+    let chosen = plan.clone().only(&cli.tables)?;
+    let options = cli.selection.deployed.then(|| RenderOptions::new(&deploy)).transpose()?;
+    let known = |table: &&String| chosen.tables.iter().any(|pipeline| pipeline.names.table == **table);
     let unknown = cli.canary_tables.iter().filter(|table| !known(table)).map(|table| {
         Problem::new(
             "--canary-table",
@@ -101,7 +105,7 @@ fn planned(cli: &Cli) -> Result<Planned, Problems> {
         let what = format!("a pod of --inside does not look at {}", category.word());
         problems.push(Problem::new("--only", what, "leave out one of the two"));
     }
-    if problems.is_empty() { Ok(Planned { plan, options }) } else { Err(Problems(problems)) }
+    if problems.is_empty() { Ok(Planned { plan, chosen, options }) } else { Err(Problems(problems)) }
 }
 
 impl Selection {
@@ -145,12 +149,8 @@ struct Looks {
 }
 
 /// None if the person broke it off.
-async fn looks(
-    cli: &Cli,
-    plan: &Plan,
-    options: Option<RenderOptions>,
-    known: &Known,
-) -> std::io::Result<Option<Looks>> {
+async fn looks(cli: &Cli, planned: &Planned, known: &Known) -> std::io::Result<Option<Looks>> {
+    let Planned { plan, chosen, options } = planned;
     let resolve = |reference: &_| known.resolve(reference);
     let servers = Servers::new(plan, &cli.host, cli.timeout.0, &resolve).without(left_out(cli));
     let proof = &cli.proof;
@@ -162,15 +162,15 @@ async fn looks(
         _ => LOOKS_MAX,
     };
     let stop = if cli.watch.is_some() || cli.inside { Some(signals::shutdown()?) } else { None };
-    let pods = Pods::of(cli).await;
-    let inside = match options {
-        Some(options) => Some(Inside::of(cli, options).await),
+    let pods = Pods::of(cli, plan, options.as_ref()).await;
+    let inside = match options.as_ref().filter(|_| cli.inside) {
+        Some(options) => Some(Inside::of(cli, options.clone()).await),
         None => None,
     };
     let (begun, mut watch) = (Instant::now(), Watch::default());
     loop {
         let mut looks = Vec::new();
-        for pipeline in &plan.tables {
+        for pipeline in &chosen.tables {
             let canary = canary(cli, pipeline);
             looks.push(examine(&servers, plan, pipeline, data.then_some(&how), canary, (&pods, inside.as_ref())));
         }

@@ -18,6 +18,7 @@ pub use edges::{EdgeSeen, EdgeTo, EdgesSeen, SeenInside, Way};
 pub use finding::{Finding, Outcome, worst};
 pub use register::{CHECKS, Category, Check, index, page};
 pub use seen::{
-    CanarySeen, GroupSeen, HiddenSeen, Hop, KafkaSeen, Lag, LetterSeen, Looked, MetricsSeen, ObjectSeen, PodSeen,
-    PostgresSeen, PublicationSeen, RelationSeen, Seen, SlotSeen, StoreSeen, StoredOf, TopicSeen, WorkerSeen,
+    CanarySeen, DeployedSeen, DriftSeen, GroupSeen, HiddenSeen, Hop, KafkaSeen, Lag, LetterSeen, Looked, MetricsSeen,
+    ObjectSeen, PodSeen, PostgresSeen, PublicationSeen, RelationSeen, Seen, SlotSeen, StoreSeen, StoredOf, TopicSeen,
+    WorkerSeen,
 };

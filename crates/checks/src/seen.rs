@@ -273,6 +273,28 @@ pub struct TopicSeen {
     pub configs: BTreeMap<String, String>,
 }
 
+/// A table's worker as a cluster has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeployedSeen {
+    /// Its pods, but for those that are ending.
+    pub pods: Vec<PodSeen>,
+    /// Why its Deployment makes no pod; none if it does.
+    pub unmade: Option<String>,
+    /// Why its Service leads to none of the pods; none if it does, or there is no pod.
+    pub astray: Looked<Option<String>>,
+    /// The objects that are not as planned.
+    pub drift: Looked<Vec<DriftSeen>>,
+}
+
+/// An object that is not as planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftSeen {
+    /// Kind and name.
+    pub object: String,
+    /// Its fields, as they are and as they were planned.
+    pub fields: String,
+}
+
 /// A pod of a table's worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PodSeen {
@@ -280,6 +302,9 @@ pub struct PodSeen {
     pub name: String,
     /// Why it is not ready; none if it is.
     pub not_ready: Option<String>,
+    /// Whether that may be for want of a server.
+    #[serde(default)]
+    pub waits: bool,
     /// How often its containers were started again.
     pub restarts: u32,
     /// How one of them ended the last time.

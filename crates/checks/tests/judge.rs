@@ -3,8 +3,8 @@
 
 mod recorded;
 
-use datapipe_checks::judge::{fold, judge_canary, judge_inside, judge_pods};
-use datapipe_checks::{CHECKS, CanarySeen, Category, Finding, Hop, Looked, Outcome, PodSeen, Seen, worst};
+use datapipe_checks::judge::{fold, judge_canary, judge_inside};
+use datapipe_checks::{CHECKS, CanarySeen, Category, Finding, Hop, Looked, Outcome, Seen, worst};
 use datapipe_core::connector::{JvmFlavour, for_jvm};
 use datapipe_core::plan::Problem;
 use datapipe_core::settings::SinkFlavour;
@@ -203,45 +203,6 @@ fn a_canary_says_how_far_it_got_and_how_long_each_hop_took() {
     unwritten.stopped = Some("it is not in an object after 60 s".to_owned());
     let unwritten = told(&unwritten);
     assert!(unwritten[1].0 == Outcome::Failed && unwritten[1].1.contains("in the topic after 0.0 s"), "{unwritten:?}");
-}
-
-#[test]
-fn pods_are_told_in_words_and_a_worker_that_is_away_follows_from_its_pod() {
-    let plan = plan();
-    let pipeline = &plan.tables[0];
-    let well = PodSeen {
-        name: "kafka-connect-users-1".to_owned(),
-        limits: vec!["native 250Mi".to_owned()],
-        ..PodSeen::default()
-    };
-    let killed = |hours: i64| PodSeen {
-        restarts: 3,
-        ended: Some("native took more memory than 250Mi and was killed".to_owned()),
-        ended_ms: Some(NOW_MS - hours * 3_600_000),
-        ..well.clone()
-    };
-    let starting = PodSeen { not_ready: Some("native is starting".to_owned()), ..well.clone() };
-    let told = |pods: Looked<Vec<PodSeen>>| -> Vec<(Outcome, String)> {
-        judge_pods(pipeline, &pods, NOW_MS).into_iter().map(|it| (it.outcome, it.seen)).collect()
-    };
-    let outcomes = |pods| told(pods).iter().map(|it| it.0).collect::<Vec<_>>();
-    assert_eq!(outcomes(Looked::Seen(vec![well.clone()])), [Outcome::Ok, Outcome::Ok]);
-    assert_eq!(outcomes(Looked::Seen(vec![killed(1), well.clone()])), [Outcome::Ok, Outcome::Warning]);
-    assert_eq!(outcomes(Looked::Seen(vec![killed(48)])), [Outcome::Ok, Outcome::Ok]);
-    assert_eq!(outcomes(Looked::Seen(vec![starting])), [Outcome::Failed, Outcome::Ok]);
-    assert_eq!(outcomes(Looked::Seen(Vec::new())), [Outcome::Failed, Outcome::Skipped]);
-    assert_eq!(outcomes(Looked::Silent("no route".to_owned())), [Outcome::Failed, Outcome::Skipped]);
-    assert_eq!(outcomes(Looked::Left("no --pods".to_owned())), [Outcome::Skipped, Outcome::Skipped]);
-    let words = &told(Looked::Seen(vec![killed(1)]))[1].1;
-    assert_eq!(
-        words,
-        "native took more memory than 250Mi and was killed, 60 min ago; 3 restarts; limits: native 250Mi"
-    );
-
-    let mut findings = hurt(pipeline, vec![("/worker".to_owned(), json!({ "silent": "connection refused" }))]);
-    findings.extend(judge_pods(pipeline, &Looked::Seen(Vec::new()), NOW_MS));
-    let findings = fold(findings);
-    assert_eq!(causes(&findings), [("DP0801", vec![]), ("DP0101", vec!["DP0801"])]);
 }
 
 #[test]

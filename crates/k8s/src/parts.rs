@@ -71,6 +71,9 @@ pub(crate) fn pod_security(uid: i64) -> PodSecurityContext {
     }
 }
 
+/// The policy by which a container's last words are in its status, where whoever asks why it ended finds them.
+pub(crate) const LAST_WORDS: &str = "FallbackToLogsOnError";
+
 /// What it asks of a container, and a root file system that nobody writes to.
 pub(crate) fn container_security() -> SecurityContext {
     SecurityContext {

@@ -16,24 +16,25 @@ const OF_SOURCE: &[&str] = &[
 /// What keeps a sink from running.
 const OF_SINK: &[&str] = &["DP0501", "DP0401", "DP0505", "DP0504", "DP0402", "DP0204", "DP0407", "DP0904", "DP0903"];
 
-/// A finding, and what it may follow from; the first that is there counts. DP0202 is not among them, because it speaks of
-/// two connectors.
+/// A finding, and what it may follow from; the first that is there counts. DP0202 has only what both of its connectors may
+/// follow from, and only where it has failed.
 const RULES: &[(&str, &[&str])] = &[
-    ("DP0101", &["DP0801", "DP0905"]),
-    ("DP0102", &["DP0401", "DP0903"]),
+    ("DP0101", &["DP0801", "DP0805", "DP0905"]),
+    ("DP0102", &["DP0401", "DP0903", "DP0807"]),
+    ("DP0202", &["DP0807"]),
     ("DP0301", &["DP0902"]),
     ("DP0303", &["DP0311"]),
-    ("DP0304", &["DP0101", "DP0201", "DP0202", "DP0102"]),
+    ("DP0304", &["DP0101", "DP0201", "DP0202", "DP0102", "DP0807"]),
     ("DP0305", &["DP0304"]),
     ("DP0401", &["DP0903"]),
-    ("DP0403", &["DP0101", "DP0201", "DP0202", "DP0407", "DP0501"]),
+    ("DP0403", &["DP0101", "DP0201", "DP0202", "DP0407", "DP0501", "DP0807"]),
     ("DP0405", &["DP0311"]),
-    ("DP0406", &["DP0101", "DP0102"]),
+    ("DP0406", &["DP0101", "DP0102", "DP0807"]),
     ("DP0408", &["DP0403"]),
     ("DP0501", &["DP0904"]),
     ("DP0701", &["DP0301", "DP0401", "DP0101", "DP0201", "DP0202", "DP0304", "DP0407"]),
     ("DP0702", &["DP0501", "DP0202", "DP0407"]),
-    ("DP0502", &["DP0403", "DP0101", "DP0202", "DP0407"]),
+    ("DP0502", &["DP0403", "DP0101", "DP0202", "DP0407", "DP0807"]),
     (
         "DP0601",
         &[
@@ -42,7 +43,8 @@ const RULES: &[(&str, &[&str])] = &[
         ],
     ),
     // A worker whose servers are out of reach ends, or is never ready.
-    ("DP0801", &["DP0902", "DP0903", "DP0904"]),
+    ("DP0801", &["DP0902", "DP0903", "DP0904", "DP0806"]),
+    ("DP0802", &["DP0801", "DP0806"]),
     (
         "DP0804",
         &[
@@ -50,10 +52,17 @@ const RULES: &[(&str, &[&str])] = &[
             "DP0308", "DP0309", "DP0402", "DP0505",
         ],
     ),
-    ("DP0902", &["DP0901"]),
-    ("DP0903", &["DP0901"]),
-    ("DP0904", &["DP0901"]),
+    ("DP0805", &["DP0806"]),
+    ("DP0901", &["DP0807"]),
+    ("DP0902", &["DP0901", "DP0807"]),
+    ("DP0903", &["DP0901", "DP0807"]),
+    ("DP0904", &["DP0901", "DP0807"]),
+    ("DP0905", &["DP0805", "DP0806", "DP0807"]),
 ];
+
+/// Warnings that failures may follow from: a dead letter is missing in S3, and what was changed by hand keeps a pod from
+/// being ready.
+const WARNINGS_THAT_CAUSE: &[&str] = &["DP0404", "DP0806", "DP0807"];
 
 /// Follows from others while it is a warning. Once it has failed (a slot is lost), what it came from can be mended and it
 /// stays.
@@ -68,8 +77,8 @@ fn is_wrong(finding: &Finding) -> bool {
 
 /// The first of these codes with a finding that may be the cause of one with this outcome.
 fn cause(findings: &[Finding], codes: &[&str], outcome: Outcome) -> Option<String> {
-    // A dead letter is a warning, and what is missing in S3 by it a failure.
-    let counts = |finding: &&Finding| finding.outcome >= outcome || (is_wrong(finding) && finding.code == "DP0404");
+    let warns = |finding: &Finding| is_wrong(finding) && WARNINGS_THAT_CAUSE.contains(&finding.code.as_str());
+    let counts = |finding: &&Finding| finding.outcome >= outcome || warns(finding);
     codes.iter().find_map(|code| {
         findings.iter().filter(counts).find(|finding| finding.code == *code).map(|finding| finding.code.clone())
     })
@@ -105,7 +114,6 @@ fn never_started(seen: &Seen) -> bool {
 
 /// What all connectors that do not run follow from; nothing if one of them has no known cause.
 fn of_connectors(findings: &[Finding], pipeline: &PipelinePlan, seen: &Seen, outcome: Outcome) -> Vec<String> {
-    // A connector that a person holds is held by nothing else.
     let (Looked::Seen(worker), Outcome::Failed) = (&seen.worker, outcome) else { return Vec::new() };
     let is_down = |role: Role| {
         let live = pipeline.connector(role).and_then(|planned| worker.connectors.get(&planned.name));
@@ -129,10 +137,17 @@ fn of_connectors(findings: &[Finding], pipeline: &PipelinePlan, seen: &Seen, out
 /// Puts each finding that follows from others right behind the first of them; everything else stays in the order of its
 /// code. To be called once all findings of a table are there.
 pub fn fold(mut findings: Vec<Finding>) -> Vec<Finding> {
+    // What may have caused it, and is well, has not.
+    let wrong: Vec<String> = findings.iter().filter(|it| is_wrong(it)).map(|it| it.code.clone()).collect();
+    for finding in &mut findings {
+        finding.caused_by.retain(|code| wrong.contains(code));
+    }
     for at in 0..findings.len() {
         let Finding { code, outcome, caused_by, .. } = &findings[at];
         let is_final = *outcome == Outcome::Failed && FINAL.contains(&code.as_str());
-        if *outcome < Outcome::Warning || !caused_by.is_empty() || is_final {
+        // A connector that a person holds is held by nothing else.
+        let is_held = *outcome == Outcome::Warning && code == "DP0202";
+        if *outcome < Outcome::Warning || !caused_by.is_empty() || is_final || is_held {
             continue;
         }
         let rule = RULES.iter().find(|(consequence, _)| consequence == code);

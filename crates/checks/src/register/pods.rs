@@ -1,6 +1,6 @@
 use super::{Category, Check, check};
 
-pub(super) const CHECKS: [Check; 4] = [
+pub(super) const CHECKS: [Check; 7] = [
     check(
         "DP0801",
         Category::Kubernetes,
@@ -39,6 +39,36 @@ pub(super) const CHECKS: [Check; 4] = [
             "With `--inside`: what `datapipe-run preflight` says in a pod with the worker's labels, as it does before a start. It tries the store's conditional writes with an object below `_datapipe/`, which it removes; nothing else is written.",
             "What needs a write is told by nothing else: a store that was replaced, keys that may only read.",
             "Each problem comes with its remedy.",
+        ],
+    ),
+    check(
+        "DP0805",
+        Category::Kubernetes,
+        [
+            "the Service leads to the worker's pod",
+            "With `--pods`: the selector of the worker's Service beside the labels of its pods.",
+            "A Service without a pod refuses connections, though the pod is ready: the table's port is dead, and rows flow all the same.",
+            "Compare `kubectl get service -o wide` with `kubectl get pods --show-labels`; DP0806 says whether the Service was changed.",
+        ],
+    ),
+    check(
+        "DP0806",
+        Category::Kubernetes,
+        [
+            "the worker's objects are the plan's",
+            "With `--pods` and `--deployed`: Deployment, Service and ConfigMap beside what `datapipe-deploy` would send, by a dry run of the API server, which needs the right to patch them and changes nothing. What others have added is no difference.",
+            "What was changed by hand is lost with the next `apply`, or keeps it from being made; until then the worker runs with other limits, another image, or not at all. So whatever is wrong with the pod is taken for its consequence.",
+            "If the change is wanted, put it into the settings. Otherwise send the rendered file again with `kubectl apply --server-side --force-conflicts --field-manager datapipe-deploy -f FILE`.",
+        ],
+    ),
+    check(
+        "DP0807",
+        Category::Kubernetes,
+        [
+            "network policies are the plan's",
+            "With `--pods` and `--deployed`: the worker's policy and those that all workers need (names, servers, what is denied), as for DP0806.",
+            "An edge that is missing keeps a worker from its server; connections that exist go on until they end, so that it shows hours later.",
+            "As for DP0806, with `03-network-policies-multi-instance.yaml`.",
         ],
     ),
 ];

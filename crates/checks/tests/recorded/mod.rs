@@ -2,6 +2,7 @@
 //! said of each.
 #![allow(clippy::unwrap_used, clippy::panic, dead_code, reason = "shared by tests and an example")]
 
+pub(crate) mod deployed;
 mod kafka;
 mod network;
 mod postgres;
@@ -150,8 +151,8 @@ pub(crate) fn cases(source: &str, sink: &str) -> Vec<Case> {
     all.concat()
 }
 
-/// What is found where the healthy pipeline is hurt.
-pub(crate) fn hurt(pipeline: &PipelinePlan, changes: Vec<(String, Value)>) -> Vec<Finding> {
+/// A healthy pipeline with these replaced.
+fn healthy_but(pipeline: &PipelinePlan, changes: Vec<Change>) -> Value {
     let mut seen = healthy(pipeline);
     for (path, value) in changes {
         let (parent, key) = path.rsplit_once('/').unwrap();
@@ -161,7 +162,12 @@ pub(crate) fn hurt(pipeline: &PipelinePlan, changes: Vec<(String, Value)>) -> Ve
             _ => parent[key] = value,
         }
     }
-    judged(pipeline, &seen)
+    seen
+}
+
+/// What is found where the healthy pipeline is hurt.
+pub(crate) fn hurt(pipeline: &PipelinePlan, changes: Vec<Change>) -> Vec<Finding> {
+    judged(pipeline, &healthy_but(pipeline, changes))
 }
 
 /// Every fault with what is said of it.
@@ -172,28 +178,41 @@ pub(crate) fn page() -> String {
     let mut text = String::from(
         "# Faults, and what is said of them\n\nWhat `datapipe-verify` says of a table `users` with a native worker, one fault \
          at a time. What follows from another finding stands below it, with `>`. This page is made from the tests: \
-         `cargo run -p datapipe-checks --example pages -- docs/checks`.\n\n| fault | code | what it says | next step |\n\
-         |---|---|---|---|\n",
+         `cargo run -p datapipe-checks --example pages -- docs/checks`.\n\n",
     );
-    let cell = |text: &str| text.replace('|', "\\|");
+    text += HEAD;
     for (name, changes) in cases(source, sink) {
-        let mut name = Some(name);
-        for finding in hurt(pipeline, changes) {
-            if finding.outcome < Outcome::Warning {
-                continue;
-            }
-            let Finding { code, outcome, seen, next, caused_by, .. } = finding;
-            let (outcome, next) = (outcome.word(), next.unwrap_or_default());
-            let (mark, next) = if caused_by.is_empty() { ("", next) } else { ("> ", String::new()) };
-            let _ = writeln!(
-                text,
-                "| {} | {mark}[{code}]({code}.md) | {outcome}: {} | {} |",
-                name.take().unwrap_or_default(),
-                cell(&seen),
-                if next.is_empty() { String::new() } else { format!("`{}`", cell(&next)) }
-            );
-        }
-        assert!(name.is_none(), "nothing is said of it: {name:?}");
+        lines(name, hurt(pipeline, changes), &mut text);
+    }
+    text += "\n## On a cluster\n\nWith `--pods` and `--deployed`. Each of these is made for real on Kubernetes by \
+             `tests/e2e/tests/deployment/roots`, and must be named so.\n\n";
+    text += HEAD;
+    for (name, changes, seen) in deployed::cases() {
+        lines(name, deployed::hurt_deployed(pipeline, changes, seen), &mut text);
     }
     text
+}
+
+const HEAD: &str = "| fault | code | what it says | next step |\n|---|---|---|---|\n";
+
+/// A fault's lines.
+fn lines(name: &str, findings: Vec<Finding>, text: &mut String) {
+    let cell = |text: &str| text.replace('|', "\\|");
+    let mut name = Some(name);
+    for finding in findings {
+        if finding.outcome < Outcome::Warning {
+            continue;
+        }
+        let Finding { code, outcome, seen, next, caused_by, .. } = finding;
+        let (outcome, next) = (outcome.word(), next.unwrap_or_default());
+        let (mark, next) = if caused_by.is_empty() { ("", next) } else { ("> ", String::new()) };
+        let _ = writeln!(
+            text,
+            "| {} | {mark}[{code}]({code}.md) | {outcome}: {} | {} |",
+            name.take().unwrap_or_default(),
+            cell(&seen),
+            if next.is_empty() { String::new() } else { format!("`{}`", cell(&next)) }
+        );
+    }
+    assert!(name.is_none(), "nothing is said of it: {name:?}");
 }

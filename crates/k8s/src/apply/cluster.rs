@@ -16,7 +16,7 @@ use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 use serde_json::{Value, json};
 
-use super::difference::{Change, What, differing};
+use super::difference::{Change, What, differing, differing_in_words};
 use crate::NAMESPACE;
 use crate::worker::LOOK;
 
@@ -126,7 +126,7 @@ impl Cluster {
 
     /// Sends an object as this program's own.
     pub(super) async fn send(&self, object: &Value) -> Result<(), ClusterError> {
-        self.patch(object, false).await.map(|_| ())
+        self.patch(object, false, false).await.map(|_| ())
     }
 
     /// Sending what is as it should be changes nothing, so the API server itself says what would change: what it fills in
@@ -134,13 +134,19 @@ impl Cluster {
     pub(super) async fn change(&self, object: &Value) -> Result<Option<Change>, ClusterError> {
         let change = |what| Some(Change { object: title(object), what });
         let Some(live) = self.live(object).await? else { return Ok(change(What::New)) };
-        let would_be = self.patch(object, true).await?;
+        let would_be = self.patch(object, true, false).await?;
         let paths = differing(&live, &would_be);
         Ok(if paths.is_empty() { None } else { change(What::Changed(paths)) })
     }
 
-    async fn patch(&self, object: &Value, dry_run: bool) -> Result<Value, ClusterError> {
-        let parameters = PatchParams { dry_run, ..PatchParams::apply(FIELD_MANAGER) };
+    /// What of an object is not as planned, whoever owns it by now; nothing is changed.
+    pub(super) async fn drift(&self, object: &Value) -> Result<Vec<String>, ClusterError> {
+        let Some(live) = self.live(object).await? else { return Ok(vec!["it is missing".to_owned()]) };
+        Ok(differing_in_words(&live, &self.patch(object, true, true).await?))
+    }
+
+    async fn patch(&self, object: &Value, dry_run: bool, force: bool) -> Result<Value, ClusterError> {
+        let parameters = PatchParams { dry_run, force, ..PatchParams::apply(FIELD_MANAGER) };
         let sent = self.api(object).patch(name(object), &parameters, &Patch::Apply(object)).await;
         let sent = sent.map_err(|error| ClusterError::of(format!("applying {}", title(object)), &error))?;
         Ok(serde_json::to_value(sent).unwrap_or_default())

@@ -40,14 +40,34 @@ impl fmt::Display for Change {
 /// Fields that the server keeps for itself.
 const SERVERS: [&str; 4] = ["managedFields", "resourceVersion", "generation", "creationTimestamp"];
 
+/// Longer values are not shown, in bytes.
+const VALUE_MAX: usize = 60;
+
 /// The paths of the fields that differ.
 pub(super) fn differing(live: &Value, would_be: &Value) -> Vec<String> {
     let mut paths = Vec::new();
-    walk(live, would_be, "", &mut paths);
+    walk(live, would_be, "", &mut |path, _, _| paths.push(path.to_owned()));
     paths
 }
 
-fn walk(live: &Value, would_be: &Value, path: &str, paths: &mut Vec<String>) {
+/// The fields that differ, with what is there and what was planned where that is short.
+pub(super) fn differing_in_words(live: &Value, planned: &Value) -> Vec<String> {
+    let short = |value: &Value| match value {
+        Value::Null => Some("missing".to_owned()),
+        Value::Object(_) | Value::Array(_) => None,
+        _ => Some(value.to_string()).filter(|text| text.len() <= VALUE_MAX),
+    };
+    let mut fields = Vec::new();
+    walk(live, planned, "", &mut |path, live, planned| {
+        fields.push(match (short(live), short(planned)) {
+            (Some(live), Some(planned)) => format!("{path} is {live}, planned {planned}"),
+            _ => format!("{path} is not as planned"),
+        });
+    });
+    fields
+}
+
+fn walk<'a>(live: &'a Value, would_be: &'a Value, path: &str, found: &mut dyn FnMut(&str, &'a Value, &'a Value)) {
     match (live, would_be) {
         (Value::Object(one), Value::Object(other)) => {
             let keys: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();
@@ -58,15 +78,15 @@ fn walk(live: &Value, would_be: &Value, path: &str, paths: &mut Vec<String>) {
                     continue;
                 }
                 let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                walk(one.get(key).unwrap_or(&Value::Null), other.get(key).unwrap_or(&Value::Null), &inner, paths);
+                walk(one.get(key).unwrap_or(&Value::Null), other.get(key).unwrap_or(&Value::Null), &inner, found);
             }
         }
         (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
             for (index, (one, other)) in one.iter().zip(other).enumerate() {
-                walk(one, other, &format!("{path}[{index}]"), paths);
+                walk(one, other, &format!("{path}[{index}]"), found);
             }
         }
-        _ if live != would_be => paths.push(path.to_owned()),
+        _ if live != would_be => found(path, live, would_be),
         _ => {}
     }
 }
@@ -91,6 +111,10 @@ mod tests {
         would_be["spec"]["c"] = json!("new");
         would_be["spec"].as_object_mut().unwrap().remove("a");
         assert_eq!(differing(&live, &would_be), ["spec.a", "spec.c", "spec.list[0].b"]);
+        would_be["spec"]["list"] = json!([]);
+        let words =
+            ["spec.a is 1, planned missing", "spec.c is missing, planned \"new\"", "spec.list is not as planned"];
+        assert_eq!(differing_in_words(&live, &would_be), words);
     }
 
     #[test]

@@ -3,6 +3,13 @@
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use serde_json::Value;
 
+/// How much is told of a container's last words.
+const WORDS_LINES_MAX: usize = 3;
+const WORDS_CHARS_MAX: usize = 400;
+
+/// How a worker ends that lacks a server.
+const MISSING: i32 = 69;
+
 /// Why the controller's part of a Deployment or `StatefulSet` is not done; none if it is.
 pub(super) fn unfinished(live: &Value) -> Option<String> {
     let status = &live["status"];
@@ -24,6 +31,32 @@ pub(super) fn unfinished(live: &Value) -> Option<String> {
     }
     let ready = number(&status["readyReplicas"]);
     (ready < wanted || number(&status["replicas"]) > wanted).then(|| format!("{ready} of {wanted} pods are ready"))
+}
+
+/// Why a Deployment makes no pod; none if it does, or will.
+pub(super) fn unmade(live: Option<&Value>) -> Option<String> {
+    let Some(live) = live else { return Some("there is no such Deployment".to_owned()) };
+    if live["spec"]["replicas"] == 0 {
+        return Some("its Deployment is scaled to 0".to_owned());
+    }
+    let conditions = live["status"]["conditions"].as_array();
+    let refused =
+        conditions.into_iter().flatten().find(|one| one["type"] == "ReplicaFailure" && one["status"] == "True");
+    refused.and_then(|one| one["message"].as_str()).map(str::to_owned)
+}
+
+/// Whether a pod that is not ready may be so for want of a server: what is not ready runs, or has ended because a server
+/// was missing.
+pub(super) fn waits(pod: &Pod) -> bool {
+    let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    let mut unready = statuses.filter(|container| !container.ready).peekable();
+    let for_want = |container: &ContainerStatus| {
+        let states = [&container.state, &container.last_state];
+        let ended = states.into_iter().flatten().find_map(|state| state.terminated.as_ref());
+        let runs = container.state.as_ref().is_some_and(|state| state.running.is_some());
+        ended.map_or(runs, |ended| ended.exit_code == MISSING)
+    };
+    unready.peek().is_some() && unready.all(for_want)
 }
 
 /// Whether it is of a kind that makes pods.
@@ -113,18 +146,28 @@ pub(super) fn ended(container: &ContainerStatus, state: &ContainerState, limit: 
     let name = &container.name;
     let again = if times == 0 { String::new() } else { format!(", and was started again {times} times") };
     if ended.reason.as_deref() == Some("OOMKilled") {
-        return Some(format!("{name} took more memory than {limit} and was killed{again}"));
+        return Some(format!("{name} took more memory than {limit} and was killed (OOMKilled){again}"));
     }
     let why = match ended.exit_code {
         78 => " (its settings are wrong)",
-        69 => " (a server that it needs is missing or not ready)",
+        MISSING => " (a server that it needs is missing or not ready)",
         137 => " (killed: its liveness probe failed, or the node was short of memory)",
         _ => "",
     };
     let code = ended.exit_code;
-    Some(format!(
-        "{name} ended with code {code}{why}{again}; its last words: kubectl logs -n data-ingestion POD -c {name} --previous"
-    ))
+    let words = ended.message.as_deref().and_then(last_words).map_or_else(
+        || format!("; its last words: kubectl logs -n data-ingestion POD -c {name} --previous"),
+        |words| format!(": {words}"),
+    );
+    Some(format!("{name} ended with code {code}{why}{again}{words}"))
+}
+
+/// Of the end of a container's log what says why: an error with what stands below it, or the last line.
+fn last_words(message: &str) -> Option<String> {
+    let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let from = lines.iter().rposition(|line| line.starts_with("error: ")).unwrap_or(lines.len().checked_sub(1)?);
+    let words = lines[from..].iter().take(WORDS_LINES_MAX).copied().collect::<Vec<_>>().join(" ");
+    Some(words.chars().take(WORDS_CHARS_MAX).collect())
 }
 
 #[cfg(test)]
@@ -164,7 +207,7 @@ mod tests {
             ),
             (
                 container(&waiting("CrashLoopBackOff", ""), &ended(137, "OOMKilled"), 3),
-                "kafka-connect took more memory than 250Mi and was killed, and was started again 3 times",
+                "kafka-connect took more memory than 250Mi and was killed (OOMKilled), and was started again 3 times",
             ),
             (
                 container(&waiting("CrashLoopBackOff", ""), &ended(78, "Error"), 1),
@@ -185,6 +228,40 @@ mod tests {
     }
 
     #[test]
+    fn last_words_are_the_error_or_the_last_line() {
+        let report = "INFO starts\nerror: the pipelines cannot start; nothing was changed\n\n  PostgreSQL: it refuses\n    why: \
+                      no such password\n    fix: correct it\n";
+        let words =
+            "error: the pipelines cannot start; nothing was changed PostgreSQL: it refuses why: no such password";
+        assert_eq!(last_words(report).unwrap(), words);
+        assert_eq!(last_words("INFO one\nERROR two\n").unwrap(), "ERROR two");
+        assert_eq!(last_words("\n"), None);
+        assert_eq!(last_words(&"x".repeat(500)).unwrap().len(), 400);
+    }
+
+    #[test]
+    fn who_waits_for_a_server() {
+        let waits = |status: &Value| super::waits(&serde_json::from_value(json!({ "status": status })).unwrap());
+        let ended = |code: i32| json!({ "terminated": { "exitCode": code } });
+        let (none, running) = (json!({}), json!({ "running": {} }));
+        assert!(waits(&container(&running, &none, 0)), "its probe fails");
+        assert!(waits(&container(&json!({ "waiting": {} }), &ended(69), 3)));
+        assert!(!waits(&container(&running, &ended(137), 1)), "it was killed");
+        assert!(!waits(&container(&json!({ "waiting": { "reason": "ErrImagePull" } }), &none, 0)));
+        assert!(!waits(&json!({})), "no node has it");
+    }
+
+    #[test]
+    fn deployments_that_make_no_pod() {
+        assert_eq!(unmade(None).unwrap(), "there is no such Deployment");
+        assert_eq!(unmade(Some(&json!({ "spec": { "replicas": 0 } }))).unwrap(), "its Deployment is scaled to 0");
+        let refused = json!([{ "type": "ReplicaFailure", "status": "True", "message": "exceeded quota: small" }]);
+        let live = json!({ "spec": { "replicas": 1 }, "status": { "conditions": refused } });
+        assert_eq!(unmade(Some(&live)).unwrap(), "exceeded quota: small");
+        assert_eq!(unmade(Some(&json!({ "spec": { "replicas": 1 } }))), None);
+    }
+
+    #[test]
     fn what_was_deleted_and_is_still_there() {
         assert_eq!(remains(None, 0), None);
         assert_eq!(remains(None, 1).unwrap(), "1 of its pods are still ending");
@@ -201,7 +278,8 @@ mod tests {
         };
         let killed = json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled" } });
         let status = json!({ "containerStatuses": [one("datapipe", json!({})), one("kafka-connect", killed)] });
-        let words = "kafka-connect took more memory than 250Mi and was killed, and was started again 1 times";
+        let words =
+            "kafka-connect took more memory than 250Mi and was killed (OOMKilled), and was started again 1 times";
         assert_eq!(told(&status).as_deref(), Some(words));
     }
 

@@ -26,7 +26,7 @@ pub use cluster::{Cluster, ClusterError};
 pub use delete::{Deletion, delete, deletion};
 pub use difference::{Change, What};
 pub use operate::{Action, operate};
-pub use pods::PodView;
+pub use pods::{PodView, WorkerView};
 
 use crate::options::RenderOptions;
 use crate::{Tree, render};

@@ -12,7 +12,7 @@ use super::secrets::Secrets;
 use super::{CONFIG, CONFIG_FOLDER, Parts, REST, Share, rest_port, share, share_resources};
 use crate::checks::heap_mib;
 use crate::options::RenderOptions;
-use crate::parts::{Pace, container_security, empty_dir, http, mount, paced, read_only, resources, words};
+use crate::parts::{LAST_WORDS, Pace, container_security, empty_dir, http, mount, paced, read_only, resources, words};
 
 /// Plugins of the image.
 pub(super) const IMAGE_PLUGINS: &str = "/opt/plugins";
@@ -99,6 +99,7 @@ fn container(pipeline: &PipelinePlan, options: &RenderOptions, secrets: &Secrets
         readiness_probe: Some(probe("/health", READY)),
         liveness_probe: Some(probe("/", ALIVE)),
         volume_mounts: Some(mounts),
+        termination_message_policy: Some(LAST_WORDS.to_owned()),
         ..Container::default()
     }
 }

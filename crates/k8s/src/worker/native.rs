@@ -17,7 +17,7 @@ use super::secrets::Secrets;
 use super::{CONFIG, CONFIG_FOLDER, Parts, REST, Share, rest_port, share_resources};
 use crate::defaults::DATA_FOLDER;
 use crate::options::RenderOptions;
-use crate::parts::{Pace, container_security, empty_dir, http, mount, paced, read_only, words};
+use crate::parts::{LAST_WORDS, Pace, container_security, empty_dir, http, mount, paced, read_only, words};
 
 const DATA: &str = "data";
 pub(super) const FILE: &str = "datapipe.toml";
@@ -66,6 +66,7 @@ fn container(pipeline: &PipelinePlan, options: &RenderOptions, secrets: &Secrets
         liveness_probe: Some(paced(http("/", REST), ALIVE)),
         volume_mounts: Some(mounts),
         working_dir: Some(DATA_FOLDER.to_owned()),
+        termination_message_policy: Some(LAST_WORDS.to_owned()),
         ..Container::default()
     }
 }

@@ -109,7 +109,7 @@ fn servers_are_looked_at_before_anything_is_applied() {
 }
 
 /// What a person does by `kafka-configs.sh`, in the broker's container.
-fn set_policy(bed: &Bed, topic: &str, policy: &str) {
+pub(crate) fn set_policy(bed: &Bed, topic: &str, policy: &str) {
     let java = "java -Xmx48m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -cp '/opt/kafka/libs/*'";
     let line = format!(
         "{java} kafka.admin.ConfigCommand --bootstrap-server 127.0.0.1:9094 --alter --entity-type topics \

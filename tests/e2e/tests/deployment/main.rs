@@ -22,4 +22,5 @@ mod mixed;
 mod mixed_document;
 mod policies;
 mod ports;
+mod roots;
 mod tables;
