@@ -141,6 +141,18 @@ pub(crate) struct LookArguments {
     /// How long each system may take to answer
     #[arg(long, value_name = "TIME", default_value = "10s")]
     pub(crate) timeout: Span,
+    /// Compare the table's rows with its objects, too
+    #[arg(long)]
+    pub(crate) data: bool,
+    /// How long the pipeline may take to bring what the table holds to its objects, before rows are compared
+    #[arg(long, value_name = "TIME", default_value = "2m")]
+    pub(crate) catch_up: Span,
+    /// Compare one key in N only
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) one_of: u32,
+    /// Have rows that are wrong mended by their worker
+    #[arg(long, requires = "data", conflicts_with = "one_of")]
+    pub(crate) repair: bool,
 }
 
 /// A server that pipelines need.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use datapipe_boot::{Exit, report, secrets};
-use datapipe_checks::look::{Servers, look};
+use datapipe_checks::look::{How, Proof, Servers, look};
 use datapipe_checks::{Category, EdgeTo, EdgesSeen, Looked, SeenInside, Way};
 use datapipe_core::plan::{PipelinePlan, Plan, Problem, Problems};
+use datapipe_reconcile::Limits;
 
 use crate::cli::{LookArguments, Server};
 use crate::serve::with_runtime;
@@ -29,7 +30,7 @@ pub(crate) fn run(arguments: &LookArguments) -> Exit {
         };
         let seen = async {
             tokio::time::sleep(SETTLE).await;
-            Box::pin(seen(&plan, pipeline, arguments.timeout.0)).await
+            Box::pin(seen(&plan, pipeline, arguments)).await
         };
         tokio::select! {
             biased;
@@ -45,13 +46,13 @@ pub(crate) fn run(arguments: &LookArguments) -> Exit {
     })
 }
 
-async fn seen(plan: &Plan, pipeline: &PipelinePlan, limit: Duration) -> SeenInside {
+async fn seen(plan: &Plan, pipeline: &PipelinePlan, arguments: &LookArguments) -> SeenInside {
     let resolve = |reference: &_| {
         secrets::resolve(reference).map_err(|error| format!("{}; {}", report::chain(&error), error.hint()))
     };
     let elsewhere = |category| (category, "it is asked by whoever verifies".to_owned());
     let left_out = BTreeMap::from([Category::Worker, Category::Connector, Category::Network].map(elsewhere));
-    let servers = Servers::new(plan, "localhost", limit, &resolve).without(left_out);
+    let servers = Servers::new(plan, "localhost", arguments.timeout.0, &resolve).without(left_out);
     // First: once these are open, whatever holds for this pod is in force.
     let edges = servers.edges(plan, pipeline, PATIENCE, true).await;
     let mut alone = plan.clone();
@@ -64,7 +65,17 @@ async fn seen(plan: &Plan, pipeline: &PipelinePlan, limit: Duration) -> SeenInsi
         letter.message = None;
     }
     seen.edges = Looked::Seen(edges);
-    SeenInside { seen, problems }
+    SeenInside { seen, problems, proof: proof(&servers, pipeline, arguments).await }
+}
+
+async fn proof(servers: &Servers, pipeline: &PipelinePlan, arguments: &LookArguments) -> Option<Proof> {
+    let LookArguments { data, catch_up, one_of, repair, .. } = arguments;
+    let how = How { patience: catch_up.0, one_of: *one_of, keep: None, repair: *repair };
+    let mut proof = if *data { Some(Proof::of(servers, pipeline, &how).await) } else { None };
+    if let Some(Proof::Compared { report, .. }) = &mut proof {
+        report.keep_examples(Limits::default().examples_max);
+    }
+    proof
 }
 
 /// What a start would find. What no way leads to is not waited for once more.

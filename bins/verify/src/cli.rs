@@ -39,8 +39,8 @@ pub(crate) struct Cli {
     #[arg(long)]
     pub(crate) pods: bool,
     /// Look at a deployment's PostgreSQL, Kafka and S3 from where its workers are: in a pod for each table that has the worker's
-    /// labels, runs for seconds, and is deleted. Workers are asked through the API server
-    #[arg(long, conflicts_with_all = ["data", "repair", "canary", "canary_tables", "watch"])]
+    /// labels, and is deleted when it has answered, in seconds; with --data, rows are compared there. Workers are asked through the API server
+    #[arg(long, conflicts_with_all = ["keep", "canary", "canary_tables", "watch"])]
     pub(crate) inside: bool,
     /// The context of the kubeconfig whose cluster is looked at [default: the current one]
     #[arg(long, value_name = "CONTEXT")]
@@ -66,6 +66,13 @@ pub(crate) struct Cli {
     /// How long each system may take to answer
     #[arg(long, value_name = "TIME", default_value = "10s")]
     pub(crate) timeout: Span,
+}
+
+impl Cli {
+    /// Whether rows are compared.
+    pub(crate) fn compares(&self) -> bool {
+        self.proof.data || self.proof.repair || self.only.contains(&Category::Data)
+    }
 }
 
 /// How rows are compared.

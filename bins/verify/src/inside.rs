@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use datapipe_checks::look::{asked, within};
+use datapipe_checks::look::{Proof, asked, within};
 use datapipe_checks::{Category, Looked, Seen, SeenInside, WorkerSeen};
 use datapipe_core::plan::{PipelinePlan, Plan, Problem};
 use datapipe_k8s::RenderOptions;
-use datapipe_k8s::apply::Cluster;
+use datapipe_k8s::apply::{Cluster, InsideLook};
 
 use crate::cli::Cli;
 use crate::verify::now_ms;
@@ -14,8 +14,21 @@ use crate::verify::now_ms;
 /// What a pod sees.
 const OF_SERVERS: [Category; 4] = [Category::Postgres, Category::Kafka, Category::S3, Category::Network];
 
-/// What was seen, and what the worker's own test has found; none of that if nobody asked.
-pub(crate) type SeenThere = (Seen, Looked<Vec<Problem>>);
+/// What was seen there.
+pub(crate) struct SeenThere {
+    pub(crate) seen: Seen,
+    /// What the worker's own test has found; none of that if nobody asked.
+    pub(crate) problems: Looked<Vec<Problem>>,
+    pub(crate) proof: Proof,
+}
+
+impl SeenThere {
+    /// What was seen without a pod.
+    pub(crate) fn from_here(seen: Seen) -> Self {
+        let why = "--inside looks from a pod".to_owned();
+        Self { seen, problems: Looked::Left(why.clone()), proof: Proof::Left(why) }
+    }
+}
 
 /// A cluster, or why there is none.
 pub(crate) struct Inside {
@@ -24,8 +37,7 @@ pub(crate) struct Inside {
     only: Vec<Category>,
     host: String,
     limit: Duration,
-    /// The mark of the pods that this run makes.
-    run: String,
+    what: InsideLook,
 }
 
 impl Inside {
@@ -39,16 +51,18 @@ impl Inside {
             Err(error) => Err(error.to_string()),
         };
         let run = format!("{}-{}", now_ms(), std::process::id());
-        Self { cluster, options, only: cli.only.clone(), host: cli.host.clone(), limit: cli.timeout.0, run }
+        let what = InsideLook { run, proof: proof_flags(cli) };
+        Self { cluster, options, only: cli.only.clone(), host: cli.host.clone(), limit: cli.timeout.0, what }
     }
 
     /// Looks at one table.
     pub(crate) async fn look(&self, plan: &Plan, pipeline: &PipelinePlan) -> SeenThere {
         let (worker, pod) = tokio::join!(self.worker(pipeline), self.servers(plan, pipeline));
-        let (seen, problems) = match pod {
-            Looked::Seen(SeenInside { seen, problems }) => (seen, Looked::Seen(problems)),
-            Looked::Silent(why) => (unseen("no pod has looked: see DP0803"), Looked::Silent(why)),
-            Looked::Left(why) => (unseen(&why), Looked::Left(why)),
+        let nobody = "no pod has looked: see DP0803";
+        let (seen, problems, proof) = match pod {
+            Looked::Seen(SeenInside { seen, problems, proof }) => (seen, Looked::Seen(problems), proof),
+            Looked::Silent(why) => (unseen(nobody), Looked::Silent(why), None),
+            Looked::Left(why) => (unseen(&why), Looked::Left(why), None),
         };
         let Seen { postgres, kafka, store, edges, .. } = seen;
         let seen = Seen {
@@ -59,14 +73,14 @@ impl Inside {
             edges: self.kept(Category::Network, edges),
             rest: None,
         };
-        (seen, problems)
+        SeenThere { seen, problems, proof: proof.unwrap_or_else(|| Proof::Left(nobody.to_owned())) }
     }
 
     /// Takes away what this run has made, when it is broken off.
     pub(crate) async fn remove(&self) {
         let Ok(cluster) = &self.cluster else { return };
         // Kubernetes ends them by their deadline otherwise, and the next run takes them away.
-        let _ = tokio::time::timeout(self.limit, cluster.remove_looks(&self.run)).await;
+        let _ = tokio::time::timeout(self.limit, cluster.remove_looks(&self.what.run)).await;
     }
 
     fn wants(&self, category: Category) -> bool {
@@ -78,14 +92,14 @@ impl Inside {
     }
 
     async fn servers(&self, plan: &Plan, pipeline: &PipelinePlan) -> Looked<SeenInside> {
-        if !OF_SERVERS.into_iter().any(|category| self.wants(category)) {
+        if self.what.proof.is_empty() && !OF_SERVERS.into_iter().any(|category| self.wants(category)) {
             return not_asked();
         }
         let cluster = match &self.cluster {
             Ok(cluster) => cluster,
             Err(why) => return Looked::Silent(why.clone()),
         };
-        match cluster.look_inside(plan, pipeline, &self.options, &self.run).await {
+        match cluster.look_inside(plan, pipeline, &self.options, &self.what).await {
             Ok(document) => match serde_json::from_str(&document) {
                 Ok(seen) => Looked::Seen(seen),
                 Err(error) => Looked::Silent(format!(
@@ -113,6 +127,20 @@ impl Inside {
         let url = format!("http://{}:{}", self.host, pipeline.port);
         within(self.limit, asked(&url, get, self.limit)).await
     }
+}
+
+/// The flags by which a pod compares rows, as this run was told to.
+fn proof_flags(cli: &Cli) -> Vec<String> {
+    if !cli.compares() {
+        return Vec::new();
+    }
+    let proof = &cli.proof;
+    let mut flags = vec!["--data".to_owned(), "--catch-up".to_owned(), format!("{}s", proof.catch_up.0.as_secs())];
+    if proof.one_of > 1 {
+        flags.extend(["--one-of".to_owned(), proof.one_of.to_string()]);
+    }
+    flags.extend(proof.repair.then(|| "--repair".to_owned()));
+    flags
 }
 
 fn not_asked<T>() -> Looked<T> {

@@ -7,7 +7,7 @@ use datapipe_boot::settings::Sources;
 use datapipe_boot::{Exit, SystemClock, report, signals};
 use datapipe_checks::judge::{fold, judge, judge_canary, judge_data, judge_inside, judge_pods};
 use datapipe_checks::look::{Canary, How, Proof, Servers, look};
-use datapipe_checks::{Category, Finding, Looked, Outcome, worst};
+use datapipe_checks::{Category, Finding, Outcome, worst};
 use datapipe_core::plan::{PipelinePlan, Plan, Problem, Problems};
 use datapipe_core::port::clock::Clock as _;
 use datapipe_core::settings::DeploySettings;
@@ -16,7 +16,7 @@ use futures_util::{StreamExt as _, stream};
 
 use crate::bundle::{self, Examined, Known};
 use crate::cli::{Cli, FailOn, Selection};
-use crate::inside::Inside;
+use crate::inside::{Inside, SeenThere};
 use crate::pods::Pods;
 use crate::show;
 use crate::watch::Watch;
@@ -100,10 +100,8 @@ fn planned(cli: &Cli) -> Result<Planned, Problems> {
         )
     });
     let mut problems: Vec<Problem> = unknown.collect();
-    let sent = [Category::Data, Category::Canary].into_iter().find(|category| cli.only.contains(category));
-    if let (Some(category), true) = (sent, cli.inside) {
-        let what = format!("a pod of --inside does not look at {}", category.word());
-        problems.push(Problem::new("--only", what, "leave out one of the two"));
+    if cli.inside && cli.only.contains(&Category::Canary) {
+        problems.push(Problem::new("--only", "a pod of --inside sends no canary", "leave out one of the two"));
     }
     if problems.is_empty() { Ok(Planned { plan, chosen, options }) } else { Err(Problems(problems)) }
 }
@@ -154,7 +152,7 @@ async fn looks(cli: &Cli, planned: &Planned, known: &Known) -> std::io::Result<O
     let resolve = |reference: &_| known.resolve(reference);
     let servers = Servers::new(plan, &cli.host, cli.timeout.0, &resolve).without(left_out(cli));
     let proof = &cli.proof;
-    let data = proof.data || proof.repair || cli.only.contains(&Category::Data);
+    let data = cli.compares();
     let how = How { patience: proof.catch_up.0, one_of: proof.one_of, keep: proof.keep.clone(), repair: proof.repair };
     let at_once = match (data, cli.inside) {
         (true, _) => PROOFS_MAX,
@@ -226,18 +224,23 @@ async fn examine(
         Some(canary) => judge_canary(pipeline, &canary.send(servers, pipeline).await),
         None => Vec::new(),
     };
-    let (seen, there) = match inside {
-        Some(inside) => Box::pin(inside.look(plan, pipeline)).await,
-        None => (look(servers, plan, pipeline).await, Looked::Left("--inside looks from a pod".to_owned())),
+    let there = match inside {
+        Some(inside) => Some(Box::pin(inside.look(plan, pipeline)).await),
+        None => None,
+    };
+    let SeenThere { seen, problems, proof } = match there {
+        Some(there) => there,
+        None => SeenThere::from_here(look(servers, plan, pipeline).await),
     };
     let mut findings = judge(pipeline, &seen, now_ms());
     if let Some(how) = data {
-        findings.extend(judge_data(pipeline, &Proof::of(servers, pipeline, how).await));
+        let proof = if inside.is_some() { proof } else { Proof::of(servers, pipeline, how).await };
+        findings.extend(judge_data(pipeline, &proof));
     }
     findings.extend(sent);
     if let Some(pods) = pods.look(&pipeline.names.worker).await {
         findings.extend(judge_pods(pipeline, &pods, now_ms()));
-        findings.extend(judge_inside(pipeline, &there));
+        findings.extend(judge_inside(pipeline, &problems));
     }
     Examined { seen, findings: fold(findings) }
 }

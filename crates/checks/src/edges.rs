@@ -3,6 +3,7 @@
 use datapipe_core::plan::Problem;
 use serde::{Deserialize, Serialize};
 
+use crate::look::Proof;
 use crate::seen::Seen;
 
 /// The ways from one place to a table's servers.
@@ -66,4 +67,7 @@ pub struct SeenInside {
     pub seen: Seen,
     /// What the worker's own test before a start has found.
     pub problems: Vec<Problem>,
+    /// What comparing the rows came to, if that was asked for.
+    #[serde(default)]
+    pub proof: Option<Proof>,
 }

@@ -3,13 +3,13 @@
 use std::fmt;
 
 use datapipe_core::Lsn;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Examples of one kind that are shown in words.
 const SHOWN_MAX: usize = 10;
 
 /// The outcome of a comparison.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// The table as SQL names it.
     pub table: String,
@@ -49,7 +49,7 @@ pub struct Report {
 }
 
 /// A count, and some examples.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
     /// How many there are.
     pub count: u64,
@@ -58,7 +58,7 @@ pub struct Sample {
 }
 
 /// One row or event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Example {
     /// The key's JSON.
     pub key: String,
@@ -69,7 +69,7 @@ pub struct Example {
 }
 
 /// A count of problems, and some of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problems {
     /// How many there are.
     pub count: u64,
@@ -78,7 +78,7 @@ pub struct Problems {
 }
 
 /// Something wrong with an object or its place in the chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// Of which kind.
     pub kind: ProblemKind,
@@ -89,7 +89,7 @@ pub struct Problem {
 }
 
 /// Kinds of problems of a chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemKind {
     /// No object answers for some offsets before this one: an object is missing.
@@ -109,6 +109,15 @@ impl Report {
     pub fn proven(&self) -> bool {
         let findings = [&self.lost, &self.surplus, &self.differing, &self.doubled, &self.orphaned];
         self.chain.count == 0 && findings.iter().all(|sample| sample.count == 0)
+    }
+
+    /// Leaves at most so many examples of each kind.
+    pub fn keep_examples(&mut self, most: usize) {
+        let Self { lost, surplus, differing, doubled, orphaned, .. } = self;
+        for sample in [lost, surplus, differing, doubled, orphaned] {
+            sample.examples.truncate(most);
+        }
+        self.chain.examples.truncate(most);
     }
 
     /// Adds what was found in one part of the keys.

@@ -20,6 +20,7 @@ use datapipe_core::value::Modes;
 use datapipe_kafka::{KafkaConfig, ReaderSettings, TopicReader};
 use datapipe_postgres::{PgConfig, Session, SourceSpec, TableRows};
 use datapipe_reconcile::{Proving, ReconcileError, Report, Sample, Scope, TupleRows};
+use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use super::Servers;
@@ -36,7 +37,7 @@ const REPAIRED: Duration = Duration::from_secs(2);
 const ASK_AGAIN: Duration = Duration::from_secs(15);
 
 /// What comparing the rows came to: a report, or why there is none.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Proof {
     /// The rows were compared.
     Compared {

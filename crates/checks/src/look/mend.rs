@@ -11,13 +11,14 @@ use datapipe_core::signal::{KEYS_BYTES_MAX, KEYS_MAX as KEYS_PER_SIGNAL, NamedKe
 use datapipe_core::value::ColumnType;
 use datapipe_kafka::{KafkaConfig, send_signal};
 use datapipe_reconcile::{Example, Report};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// Keys that one repair asks for; another one does the rest.
 pub(super) const KEYS_MAX: usize = KEYS_PER_SIGNAL * QUEUE_MAX;
 
 /// What a worker was asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     /// Keys whose rows were to be read again.
     pub read: u64,

@@ -10,12 +10,14 @@ use super::cluster::{Cluster, ClusterError};
 use super::tool;
 use crate::NAMESPACE;
 use crate::options::RenderOptions;
-use crate::worker::{LOOK, tool_look};
+use crate::worker::{InsideLook, LOOK, tool_look};
 
 /// How long a look may take, its image included.
 const LOOK_MAX: Duration = Duration::from_secs(90);
-/// Pods that are older were left by somebody who was killed: Kubernetes has ended them by then.
-const LEFT_AFTER_S: i64 = 300;
+/// And one that compares rows: some hundred million of them.
+const PROOF_MAX: Duration = Duration::from_secs(4 * 60 * 60);
+/// Pods that live for so long after their deadline were left by somebody who was killed: Kubernetes has ended them by then.
+const LEFT_AFTER_S: i64 = 180;
 
 impl Cluster {
     /// The document that `datapipe-run look` prints about a table, in a pod that is for network policies the table's worker;
@@ -25,12 +27,13 @@ impl Cluster {
         plan: &Plan,
         pipeline: &PipelinePlan,
         options: &RenderOptions,
-        run: &str,
+        what: &InsideLook,
     ) -> Result<String, String> {
-        let life_s = i64::try_from(LOOK_MAX.as_secs()).unwrap_or(i64::MAX);
-        let pod = tool_look(plan, options, pipeline, run, life_s).map_err(|problems| problems.to_string())?;
+        let limit = if what.proof.is_empty() { LOOK_MAX } else { PROOF_MAX };
+        let life_s = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
+        let pod = tool_look(plan, options, pipeline, what, life_s).map_err(|problems| problems.to_string())?;
         let image = &options.worker_image;
-        let ended = tool::run(self, &pod, LOOK_MAX).await;
+        let ended = tool::run(self, &pod, limit).await;
         let ended = ended.map_err(|why| format!("{why} (the pod runs {image}, which deploy.worker_image names)"))?;
         let document = ended.log.lines().rev().find(|line| line.starts_with('{'));
         document.map(str::to_owned).ok_or_else(|| {
@@ -49,7 +52,8 @@ impl Cluster {
     pub async fn remove_left_looks(&self) -> Result<(), ClusterError> {
         let now_s = k8s_openapi::jiff::Timestamp::now().as_second();
         let made_s = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map_or(now_s, |time| time.0.as_second());
-        self.remove_pods(LOOK, |pod| now_s - made_s(pod) > LEFT_AFTER_S).await
+        let life_s = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.active_deadline_seconds).unwrap_or(0);
+        self.remove_pods(LOOK, |pod| now_s - made_s(pod) > life_s(pod) + LEFT_AFTER_S).await
     }
 
     async fn remove_pods(&self, labels: &str, which: impl Fn(&Pod) -> bool) -> Result<(), ClusterError> {

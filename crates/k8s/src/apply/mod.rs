@@ -22,6 +22,7 @@ use datapipe_core::plan::{PipelinePlan, Plan, Problems};
 use datapipe_core::settings::Role;
 use serde_json::Value;
 
+pub use crate::worker::InsideLook;
 pub use cluster::{Cluster, ClusterError};
 pub use delete::{Deletion, delete, deletion};
 pub use difference::{Change, What};

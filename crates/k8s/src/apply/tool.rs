@@ -12,6 +12,8 @@ use crate::NAMESPACE;
 use crate::worker::TOOL_APP;
 
 const LOOK: Duration = Duration::from_millis(300);
+/// How long a pod may take to start, its image included.
+const START_MAX: Duration = Duration::from_secs(90);
 /// What is read of a pod's log, in bytes: more than a report of a thousand tables.
 const LOG_BYTES_MAX: i64 = 4 << 20;
 
@@ -60,6 +62,7 @@ async fn end_of(api: &Api<Pod>, name: &str, limit: Duration) -> Result<i32, Stri
         let why = judge::not_ready(&pod).unwrap_or_else(|| "it is at work".to_owned());
         // That does not pass by itself.
         let hopeless = why.contains("cannot be had");
+        let limit = if phase == "Running" { limit } else { limit.min(START_MAX) };
         if hopeless || begun.elapsed() > limit {
             let waited = if hopeless { String::new() } else { format!("after {} s: ", limit.as_secs()) };
             return Err(format!("{waited}{why}"));

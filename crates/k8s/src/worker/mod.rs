@@ -27,6 +27,7 @@ use secrets::Secrets;
 
 pub(crate) use secrets::secret_keys;
 #[cfg(feature = "apply")]
+pub use tool::InsideLook;
 pub(crate) use tool::{APP as TOOL_APP, LOOK, look as tool_look, plugins as tool_plugins, servers as tool_servers};
 
 /// The port's name in pods and Services.

@@ -14,7 +14,8 @@ use crate::NAMESPACE;
 use crate::network::TOOL;
 use crate::options::RenderOptions;
 use crate::parts::{
-    WORKER_UID, container_security, labels, pod_security, read_only, resources, server_labels, words, worker_labels,
+    WORKER_UID, container_security, empty_dir, labels, mount, pod_security, read_only, resources, server_labels, words,
+    worker_labels,
 };
 
 /// The `app` label of these pods, and the beginning of their names.
@@ -27,10 +28,25 @@ const MEMORY_MIB: u32 = 64;
 /// A look has a client of each server, and the worker's own test besides.
 const LOOK_MEMORY_MIB: u32 = 96;
 const CPU_MILLIS: (u32, u32) = (50, 500);
+/// A comparison holds 64 MiB of rows at a time, and reads objects side by side.
+const PROOF_MEMORY_MIB: u32 = 384;
+const PROOF_CPU_MILLIS: (u32, u32) = (250, 2000);
+/// What its temporary files may take: the images of all events, uncompressed.
+const PROOF_FILES: &str = "20Gi";
+const TEMPORARY: &str = "tmp";
 /// The label of a pod that looks; its value is the run that made it.
 pub(crate) const LOOK: &str = "datapipe/look";
 /// A condition that nobody sets: a pod that has the worker's labels and is never ready gets no request that is the worker's.
 const NEVER_READY: &str = "datapipe/looks-only";
+
+/// What a pod is to look at, and for whom.
+#[derive(Clone, Debug)]
+pub struct InsideLook {
+    /// The mark of the run that makes the pods, as the value of a label.
+    pub run: String,
+    /// The flags of `datapipe-run look` by which rows are compared; none if they are not.
+    pub proof: Vec<String>,
+}
 
 /// `datapipe-run` with these words, for all tables of the plan, with the secrets that a worker has.
 pub(crate) fn servers(
@@ -68,18 +84,29 @@ pub(crate) fn look(
     plan: &Plan,
     options: &RenderOptions,
     pipeline: &PipelinePlan,
-    run: &str,
+    what: &InsideLook,
     life_s: i64,
 ) -> Result<Pod, Problems> {
-    let mut pod = servers(plan, options, &words(["look", &pipeline.names.table]), life_s)?;
+    let mut arguments = words(["look", &pipeline.names.table]);
+    arguments.extend(what.proof.iter().cloned());
+    let mut pod = servers(plan, options, &arguments, life_s)?;
     let mut all = worker_labels(pipeline);
-    all.insert(LOOK.to_owned(), run.to_owned());
+    all.insert(LOOK.to_owned(), what.run.clone());
     pod.metadata.labels = Some(all);
     pod.metadata.generate_name = Some("datapipe-look-".to_owned());
     if let Some(spec) = &mut pod.spec {
         spec.readiness_gates = Some(vec![PodReadinessGate { condition_type: NEVER_READY.to_owned() }]);
+        let compares = !what.proof.is_empty();
+        let (memory_mib, cpu_millis) =
+            if compares { (PROOF_MEMORY_MIB, PROOF_CPU_MILLIS) } else { (LOOK_MEMORY_MIB, CPU_MILLIS) };
         for container in &mut spec.containers {
-            container.resources = Some(resources(LOOK_MEMORY_MIB, CPU_MILLIS.0, CPU_MILLIS.1));
+            container.resources = Some(resources(memory_mib, cpu_millis.0, cpu_millis.1));
+            if compares {
+                container.volume_mounts.get_or_insert_default().push(mount(TEMPORARY, "/tmp"));
+            }
+        }
+        if compares {
+            spec.volumes.get_or_insert_default().push(empty_dir(TEMPORARY, Some(PROOF_FILES.to_owned())));
         }
     }
     Ok(pod)
@@ -237,7 +264,8 @@ mod tests {
     fn a_look_is_for_policies_what_the_worker_is_and_gets_no_request() {
         let (plan, options) = planned(&settings_of(&json!({})));
         let pipeline = plan.tables.iter().find(|pipeline| pipeline.names.table == "users").unwrap();
-        let pod = look(&plan, &options, pipeline, "7-1", 90).unwrap();
+        let mut what = InsideLook { run: "7-1".to_owned(), proof: Vec::new() };
+        let pod = look(&plan, &options, pipeline, &what, 90).unwrap();
         let mut labels = pod.metadata.labels.clone().unwrap();
         assert_eq!(labels.remove(LOOK).as_deref(), Some("7-1"));
         assert_eq!(labels, worker_labels(pipeline), "all of them, and no tool's");
@@ -252,6 +280,16 @@ mod tests {
         let text = serde_json::to_string(&pod).unwrap();
         let literal = spec.containers[0].env.iter().flatten().find(|variable| variable.value.is_some());
         assert!(literal.is_none() && text.contains("secretName"), "{text}");
+
+        what.proof = words(["--data", "--one-of", "10"]);
+        let spec = look(&plan, &options, pipeline, &what, 14_400).unwrap().spec.unwrap();
+        assert_eq!(spec.active_deadline_seconds, Some(14_400));
+        let container = &spec.containers[0];
+        let command = container.command.as_ref().unwrap().join(" ");
+        assert!(command.starts_with("datapipe-run look users --data --one-of 10 --config"), "{command}");
+        let mounted = container.volume_mounts.iter().flatten().find(|mount| mount.mount_path == "/tmp").unwrap();
+        let volume = spec.volumes.iter().flatten().find(|volume| volume.name == mounted.name).unwrap();
+        assert!(volume.empty_dir.as_ref().unwrap().size_limit.is_some(), "files for all events, and a bound");
     }
 
     #[test]
