@@ -113,6 +113,8 @@ fn what_workers_reach_is_seen_from_where_they_are() {
     }
     assert_eq!(looking_pods(&bed), "", "they are deleted");
 
+    rows_are_compared_there(&bed);
+
     // The way of one worker to Kafka is closed. What it has open stays open: only somebody who comes anew finds out.
     let policy = bed.json(&["get", "networkpolicy", "kafka-connect-orders"]);
     let rules = policy["spec"]["egress"].as_array().unwrap();
@@ -137,6 +139,18 @@ fn what_workers_reach_is_seen_from_where_they_are() {
 
     a_pod_that_cannot_look_is_a_finding(&bed);
     broken_off_it_leaves_no_pod(&bed);
+}
+
+fn rows_are_compared_there(bed: &Bed) {
+    let (code, findings) = verify(bed, &["--data", "--only", "data"]);
+    assert_eq!((code, wrong(&findings)), (Some(0), Vec::new()));
+    for (table, _) in TABLES {
+        let proof = findings.iter().find(|finding| finding["table"] == table && finding["code"] == "DP0601").unwrap();
+        println!("      {table}: {}", proof["seen"]);
+        assert_eq!(proof["outcome"], "ok");
+        assert!(!proof["seen"].as_str().unwrap().starts_with("0 rows"), "{proof}");
+    }
+    assert_eq!(looking_pods(bed), "");
 }
 
 fn a_pod_that_cannot_look_is_a_finding(bed: &Bed) {

@@ -188,6 +188,8 @@ async fn evidence(stage: &Stage, worker: &Worker) {
     for secret in [ROW, postgres.password(), s3.access_key(), s3.secret_key()] {
         assert!(!text.contains(secret), "{secret} is in the bundle");
     }
+    // Its source was given another configuration.
+    stage.running(&[TABLE]).await;
 }
 
 /// Somebody moves the slot while the worker is away: a gap that nobody else would tell.
