@@ -146,6 +146,14 @@ fn of_network() -> Vec<Case> {
             vec![change("/postgres/seen/slot/active_pid", Value::Null), change("/kafka/seen/group", nobody)],
             cut(),
         ),
+        (
+            "edge from a worker to S3 cut",
+            vec![
+                change("/edges/seen/edges/3/way", json!("refused")),
+                change("/store", json!({ "silent": "no answer within 10 s" })),
+            ],
+            cut(),
+        ),
     ]
 }
 

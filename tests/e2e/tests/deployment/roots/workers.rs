@@ -183,12 +183,14 @@ impl Scene {
                 Self::orders_as_planned,
             );
         }
-        self.fault(
-            "edge from a worker to Kafka cut",
-            &Named::orders("DP0807", "NetworkPolicy kafka-connect-orders: spec.egress").so("DP0406", "nobody is in"),
-            |scene| scene.cut(9092),
-            |scene| scene.as_planned(POLICIES),
-        );
+        // The one as it shows from outside, the other as a pod with the worker's labels finds it.
+        for (fault, port, inside, so) in [
+            ("edge from a worker to Kafka cut", 9092, false, ("DP0406", "nobody is in")),
+            ("edge from a worker to S3 cut", 9000, true, ("DP0904", "s3:9000")),
+        ] {
+            let policy = Named::orders("DP0807", "NetworkPolicy kafka-connect-orders: spec.egress").so(so.0, so.1);
+            self.fault(fault, &Named { inside, ..policy }, |scene| scene.cut(port), |scene| scene.as_planned(POLICIES));
+        }
     }
 
     /// Takes a server out of the native worker's policy, and a row in. What is connected stays so until the node forgets its
