@@ -9,6 +9,10 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 const ROWS: u32 = 10_000_000;
+/// Proven first; the others come by the stream.
+const FEWER: u32 = 1_000_000;
+/// The most memory, in MiB: 64 for rows, and what reading and splitting takes. The fewer rows do not use it up.
+const PEAK_MAX_MIB: u64 = 160;
 /// Updated after the snapshot, so that not every row is its first image.
 const UPDATED: u32 = 1_000_000;
 /// Rows per second that a capture and its delivery make at least, on a machine that is busy.
@@ -20,14 +24,16 @@ async fn ten_million_rows_are_proven() {
     let stage =
         Stage::new(PG15, "CREATE TABLE users (id bigint PRIMARY KEY, name text, amount numeric(12,2), at timestamptz)")
             .await;
-    stage
-        .sql(&format!(
-            "INSERT INTO users SELECT n, md5(n::text), n * 0.01, now() FROM generate_series(1, {ROWS}) AS n; ANALYZE users"
-        ))
-        .await;
+    let insert = async |from: u32, to: u32| {
+        let rows = format!("SELECT n, md5(n::text), n * 0.01, now() FROM generate_series({from}, {to}) AS n");
+        stage.sql(&format!("INSERT INTO users {rows}; ANALYZE users")).await;
+    };
+    insert(1, FEWER).await;
     let worker = stage.worker("worker", &["users"], &[("sink.age", "30s"), ("sink.rows", "200000")]);
     stage.running(&["users"]).await;
+    prove(&stage, FEWER, &[]).await;
     let begun = Instant::now();
+    insert(FEWER + 1, ROWS).await;
     stage.sql(&format!("UPDATE users SET amount = amount + 1 WHERE id <= {UPDATED}")).await;
     let limit = Duration::from_secs((ROWS / PACE_MIN).into());
     eventually("all rows in objects", limit, async || {
@@ -36,12 +42,13 @@ async fn ten_million_rows_are_proven() {
     })
     .await;
     println!(
-        "{ROWS} rows by snapshot and {UPDATED} by the stream in objects after {:.0} s",
+        "{FEWER} rows by snapshot, {} more and {UPDATED} updates by the stream in objects after {:.0} s",
+        ROWS - FEWER,
         begun.elapsed().as_secs_f64()
     );
 
-    prove(&stage, &[]).await;
-    prove(&stage, &["--one-of", "100"]).await;
+    prove(&stage, ROWS, &[]).await;
+    prove(&stage, ROWS, &["--one-of", "100"]).await;
     worker.stop().await.unwrap();
     let objects = stage.servers.stack.s3().bucket_path(BUCKET);
     println!("objects: {} MiB", folder_bytes(&objects) >> 20);
@@ -49,7 +56,7 @@ async fn ten_million_rows_are_proven() {
 }
 
 /// Runs `datapipe-verify`, and tells what it says, how long it took, and its most memory.
-async fn prove(stage: &Stage, more: &[&str]) {
+async fn prove(stage: &Stage, rows: u32, more: &[&str]) {
     let program = Command::new(program_named("datapipe-verify").unwrap());
     let mut command = stage.settings.given(program, &stage.servers, "verify");
     command.args(["--table", "users", "--only", "data", "--catch-up", "5m", "-o", "json"]).args(more);
@@ -65,8 +72,9 @@ async fn prove(stage: &Stage, more: &[&str]) {
     let findings: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
     let proof = findings.iter().find(|finding| finding["code"] == "DP0601").unwrap();
     println!("{more:?}: {}", proof["seen"].as_str().unwrap());
-    println!("{more:?}: {:.0} rows/s, peak memory {} MiB", f64::from(ROWS) / took, peak >> 20);
+    println!("{more:?}: {:.0} rows/s, peak memory {} MiB", f64::from(rows) / took, peak >> 20);
     assert_eq!((output.status.code(), proof["outcome"].as_str()), (Some(0), Some("ok")), "{findings:#?}");
+    assert!(peak >> 20 <= PEAK_MAX_MIB, "{} MiB, at most {PEAK_MAX_MIB}", peak >> 20);
 }
 
 fn folder_bytes(folder: &std::path::Path) -> u64 {
