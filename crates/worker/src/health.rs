@@ -48,7 +48,12 @@ pub fn judge(observed: &Observed, limits: &Limits, now_us: i64) -> (State, Optio
         Phase::Running => {}
     }
     let two_heartbeats = micros(limits.heartbeat) * 2;
-    let hop = if limits.object_age_max.is_some() { "no answer of the log" } else { "nothing committed to the log" };
+    // A sink reads and writes by turns, so with a record in hand it may be either that keeps it.
+    let hop = match (limits.object_age_max, observed.waiting_since_us > 0) {
+        (None, _) => "nothing committed to the log",
+        (Some(_), false) => "no answer of the log",
+        (Some(_), true) => "no answer of the log or of the store",
+    };
     if observed.alive_at_us < observed.started_at_us {
         let since_us = now_us - observed.started_at_us;
         if since_us > two_heartbeats.max(micros(START_MAX_LEAST)) {
@@ -126,6 +131,13 @@ mod tests {
         assert_eq!(judge(&running(100 * S, 20 * S), &SINK, 100 * S).0, State::Running);
         let (state, why) = judge(&running(101 * S, 20 * S), &SINK, 101 * S);
         assert_eq!((state, why.as_deref()), (State::Failed, Some("stalled: a record has waited 81 s for its object")));
+    }
+
+    #[test]
+    fn a_sink_with_a_record_in_hand_may_wait_for_the_store() {
+        let why = |waiting_since_us| judge(&running(100 * S, waiting_since_us), &SINK, 130 * S).1.unwrap();
+        assert_eq!(why(0), "stalled: no answer of the log for 30 s");
+        assert_eq!(why(95 * S), "stalled: no answer of the log or of the store for 30 s");
     }
 
     #[test]
