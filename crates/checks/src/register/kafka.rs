@@ -68,7 +68,7 @@ pub(super) const CHECKS: [Check; 8] = [
             "no open transaction holds readers back",
             "The last stable offset beside the end of the data topic and of the offsets topic, and the time of the first record between them.",
             "Nobody who reads committed records sees past an open transaction: rows are in Kafka and do not come out.",
-            "`kafka-transactions.sh describe-producers` names the producer; one that hangs is ended with `kafka-transactions.sh abort`.",
+            "`kafka-transactions.sh describe-producers` names the producer; one that hangs is ended with `kafka-transactions.sh abort`. One of the table's own worker ends when the worker claims its id again. If it stays, Kafka was killed just as it ended and has lost how (4.3.1 takes a partition without a leader for a deleted one): abort it in the data topic and in the offsets topic. The worker then reads the rows again, or says that the slot is past them (DP0405), and the table needs a new snapshot.",
         ],
     ),
     check(

@@ -65,7 +65,8 @@ pub struct ProducerSettings {
     pub transactional_id: String,
     /// How long a transaction may stay open before the broker aborts it; an abandoned one holds every reader back for as
     /// long, until its id is claimed. Well above the time that a broker takes to start: Kafka 4.3.1 loses the markers of
-    /// a transaction that times out while it starts, and the transaction then stays open for good.
+    /// a transaction that ends while its broker starts, because a partition that has no leader yet passes for a deleted one,
+    /// and the transaction then stays open for good.
     pub transaction_timeout: Duration,
     /// How long each wait of this producer may take.
     pub answer_max: Duration,

@@ -1,6 +1,6 @@
 //! kill -9 of the broker in the middle of transactions: after the next claim nothing is lost or doubled.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use datapipe_core::port::ErrorKind;
@@ -10,9 +10,26 @@ use datapipe_kafka::{KafkaConfig, TransactionalProducer};
 use crate::{Bench, KEY, start_broker};
 
 const RECORDS_PER_TRANSACTION: u64 = 50;
+/// The broker is killed after so many transactions.
+const COMMITTED_FIRST: u64 = 3;
+/// How long a transaction stays open for that.
+const OPEN: Duration = Duration::from_millis(300);
 
-/// Sends numbered records and their count until something fails; returns the failure's kind.
-async fn work(producer: &mut TransactionalProducer, bench: &Bench, mut next: u64, committed: &AtomicU64) -> ErrorKind {
+/// What a worker shows of itself.
+#[derive(Default)]
+struct Shown {
+    committed: AtomicU64,
+    /// Whether it has records in an open transaction, and is not about to end it.
+    inside: AtomicBool,
+}
+
+/// Sends numbered records and their count until something fails; returns the failure's kind. After a few each
+/// transaction stays open for a while, so that the broker can be killed inside of it.
+///
+/// It must not be killed while a transaction ends: Kafka 4.3.1 then loses how it ended. The broker that starts still leads its
+/// partitions by what it has on record, cannot reach itself, and is then fenced; a partition without a leader passes for a
+/// deleted one (`KRaftMetadataCache.getPartitionLeaderEndpoint` finds none), and its marker is skipped.
+async fn work(producer: &mut TransactionalProducer, bench: &Bench, mut next: u64, shown: &Shown) -> ErrorKind {
     loop {
         for number in next..next + RECORDS_PER_TRANSACTION {
             let value = number.to_string();
@@ -29,6 +46,13 @@ async fn work(producer: &mut TransactionalProducer, bench: &Bench, mut next: u64
                 }
             }
         }
+        if shown.committed.load(Ordering::Relaxed) >= COMMITTED_FIRST {
+            // The first record is taken only after the last transaction's markers are written.
+            tokio::time::sleep(OPEN / 2).await;
+            shown.inside.store(true, Ordering::Relaxed);
+            tokio::time::sleep(OPEN).await;
+            shown.inside.store(false, Ordering::Relaxed);
+        }
         next += RECORDS_PER_TRANSACTION;
         let value = next.to_string();
         let record = Record { topic: &bench.offsets, key: Some(KEY), value: Some(value.as_bytes()), headers: &[] };
@@ -38,7 +62,7 @@ async fn work(producer: &mut TransactionalProducer, bench: &Bench, mut next: u64
         if let Err(error) = producer.commit().await {
             return error.kind();
         }
-        committed.fetch_add(1, Ordering::Relaxed);
+        shown.committed.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -78,16 +102,16 @@ async fn kill_rounds(rounds: u64) {
         let begun = Instant::now();
         let next = claim(&mut producer).await;
         let claimed = begun.elapsed();
-        let committed = AtomicU64::new(0);
+        let shown = Shown::default();
         let killer = async {
-            // A different place in the cycle of transactions each round, after a few have been committed.
-            while committed.load(Ordering::Relaxed) < 3 {
+            while !shown.inside.load(Ordering::Relaxed) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
+            // A different place each round.
             tokio::time::sleep(Duration::from_micros(round * 1_700)).await;
             broker.kafka.kill().await.unwrap();
         };
-        let (kind, ()) = tokio::join!(work(&mut producer, &bench, next, &committed), killer);
+        let (kind, ()) = tokio::join!(work(&mut producer, &bench, next, &shown), killer);
         assert!(matches!(kind, ErrorKind::Retry | ErrorKind::Ambiguous | ErrorKind::Fenced), "{kind:?}");
         kinds.push(kind);
         let failed = begun.elapsed();

@@ -81,8 +81,14 @@ async fn servers_restart_under_load() {
     flowing(&stage, "broker restart", begun).await;
     health(&stage, "healthy").await;
 
+    // The load goes on beside the dead broker. While a transaction ends it must not be killed: Kafka 4.3.1 loses how (see the
+    // crash tests of datapipe-kafka).
+    println!("{} transactions before", traffic.stop().await.unwrap());
+    stage.captured(&tables, LIMIT).await;
+    sleep(Duration::from_secs(1)).await;
     let begun = Instant::now();
     stage.servers.stack.kafka_mut().kill().await.unwrap();
+    let traffic = Traffic::start(&stage.servers, &tables, Duration::from_millis(5));
     health(&stage, "unhealthy").await;
     let (code, body) = stage.get("users", "/health").await.unwrap();
     println!("{body}");
