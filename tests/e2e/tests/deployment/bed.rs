@@ -252,6 +252,13 @@ impl Bed {
         assert!(output.status.success(), "{}", text(&output.stderr));
         folder.join("1-data-ingestion-pipeline")
     }
+
+    /// What the pages of DP0806 and DP0807 say: whatever was changed by hand in a file's objects is taken back, and belongs to
+    /// the next apply again.
+    pub(crate) fn as_planned(&self, file: &Path) {
+        let own = ["apply", "--server-side", "--force-conflicts", "--field-manager", "datapipe-deploy", "-f"];
+        self.kubectl(&[&own[..], &[file.to_str().unwrap()]].concat());
+    }
 }
 
 /// Passes on what a program says; kills it with SIGKILL at the first line that holds `mark`. Returns the exit code, if it

@@ -8,12 +8,13 @@ use tempfile::tempdir;
 
 use crate::bed::{Bed, Deployment, NAMESPACE, TABLES, objects};
 
-/// In every phase once: before anything runs, while servers start, while workers start, and among the connectors.
+/// In every phase once: before anything runs, while servers start, while workers start, and among the connectors, of which
+/// native workers and hybrids have theirs already.
 const MARKS: [&str; 4] = [
     "+ Service kafka-connect-orders",
     "StatefulSet postgresql waits",
     "Deployment kafka-connect-users waits",
-    "~ connector postgres-cdc-products-connector",
+    "~ connector postgres-cdc-order-items-connector",
 ];
 
 #[test]

@@ -178,11 +178,8 @@ impl Scene {
         self.bed.kubectl(&[words, &["-n", NAMESPACE]].concat())
     }
 
-    /// What the page of DP0806 says: whatever was changed by hand is taken back.
     fn as_planned(&self, file: &str) {
-        let path = self.tree.join(file);
-        let own = ["apply", "--server-side", "--force-conflicts", "--field-manager", "datapipe-deploy", "-f"];
-        self.bed.kubectl(&[&own[..], &[path.to_str().unwrap()]].concat());
+        self.bed.as_planned(&self.tree.join(file));
     }
 
     /// The same for all of the native worker's objects.
