@@ -67,6 +67,9 @@ impl<'a> Named<'a> {
     }
 }
 
+/// How somebody outside of the cluster reaches its servers.
+const OUTSIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/deployment/roots/outside.yaml");
+
 /// A deployment to be hurt, and somebody who looks at it from outside.
 struct Scene {
     bed: Bed,
@@ -87,8 +90,7 @@ impl Scene {
                 bed.kubectl(&["delete", "pod", "-n", NAMESPACE, "-l", &format!("app={app}")]);
             }
         }
-        let outside = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/deployment/roots/outside.yaml");
-        bed.kubectl(&["apply", "--server-side", "-f", outside.to_str().unwrap()]);
+        bed.kubectl(&["apply", "--server-side", "-f", OUTSIDE]);
         // A table whose first rows are under way looks like one whose sink is stuck.
         bed.rows(50);
         for table in ["users", "products", "orders"] {
@@ -255,4 +257,5 @@ fn each_fault_on_the_cluster_is_named_by_its_root() {
     scene.network();
     println!("    {} faults in {} s", scene.count, begun.elapsed().as_secs());
     assert!(scene.count >= 21, "{} faults", scene.count);
+    scene.bed.kubectl(&["delete", "-f", OUTSIDE]);
 }
