@@ -92,7 +92,8 @@ pub(crate) struct ProofFlags {
     /// since are read
     #[arg(long, value_name = "FOLDER", conflicts_with = "one_of")]
     pub(crate) keep: Option<PathBuf>,
-    /// Have rows that are lost or differ read again by their worker, 8000 at most, and compare again. Needs source.signals
+    /// Have rows that are lost or differ read again by their worker, and surplus ones deleted by a native one, 8000 at most, and compare
+    /// again. Needs source.signals
     #[arg(long, conflicts_with = "one_of")]
     pub(crate) repair: bool,
 }

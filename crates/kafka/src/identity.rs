@@ -9,16 +9,16 @@ use crate::client::{Background, Logged, REQUEST_TIMEOUT, blocking};
 use crate::config::KafkaConfig;
 use crate::error::{plain, port_error};
 
+fn client(config: &KafkaConfig) -> Result<Background<BaseConsumer<Logged>>, KafkaError> {
+    config.client().create_with_context(Logged).map(Background::new)
+}
+
 /// The cluster's id, as `GET /` of a Kafka Connect worker shows it.
 pub async fn cluster_id(config: &KafkaConfig) -> Result<String, PortError> {
     let config = config.clone();
     blocking("asking for the cluster's id", move || {
         let attempt = || format!("asking {} for the cluster's id", config.bootstrap());
-        let client: Background<BaseConsumer<Logged>> = config
-            .client()
-            .create_with_context(Logged)
-            .map(Background::new)
-            .map_err(|error: KafkaError| port_error(attempt(), &error))?;
+        let client = client(&config).map_err(|error| port_error(attempt(), &error))?;
         cluster_id_of(client.client(), &attempt())
     })
     .await
@@ -30,11 +30,7 @@ pub async fn brokers(config: &KafkaConfig, topic: &str) -> Result<Vec<(String, u
     let (config, topic) = (config.clone(), topic.to_owned());
     blocking("asking for the brokers", move || {
         let attempt = || format!("asking {} for the brokers", config.bootstrap());
-        let client: Background<BaseConsumer<Logged>> = config
-            .client()
-            .create_with_context(Logged)
-            .map(Background::new)
-            .map_err(|error: KafkaError| port_error(attempt(), &error))?;
+        let client = client(&config).map_err(|error| port_error(attempt(), &error))?;
         let metadata = client.client().fetch_metadata(Some(&topic), REQUEST_TIMEOUT);
         let metadata = metadata.map_err(|error| port_error(attempt(), &error))?;
         let address = |port: i32| u16::try_from(port).unwrap_or(0);

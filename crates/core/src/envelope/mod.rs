@@ -272,18 +272,8 @@ impl Encoder {
         now_us: i64,
         emit: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), RowError> {
-        let Self { source, layout, wrapper, buffers, form, .. } = self;
-        let layout = Layout::of(layout, relation, form);
-        wrapper.prepare(layout, form);
-        buffers.clear();
         let row = Image { row, old: None, read: true };
-        let keyed = wrapper.write_key(layout, row, &mut buffers.key)?;
-        wrapper.open(&mut buffers.value);
-        layout.write_images(None, Some(row), &mut buffers.value)?;
-        source.write_snapshot(layout.table(), point, (marker, b'r'), now_us, &mut buffers.value);
-        wrapper.close(&mut buffers.value);
-        self.emit_one(keyed, false, emit);
-        Ok(())
+        self.encode_found(relation, row, (marker, b'r'), point, now_us, emit)
     }
 
     /// Writes a delete of a row that the table does not have, as an incremental snapshot found at `point`: `key` holds the
@@ -297,17 +287,32 @@ impl Encoder {
         now_us: i64,
         emit: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), RowError> {
+        let row = Image { row: key, old: None, read: false };
+        self.encode_found(relation, row, (marker, b'd'), point, now_us, emit)
+    }
+
+    /// Writes what a snapshot has found: a row, or with `d` that it is not there.
+    fn encode_found(
+        &mut self,
+        relation: &Arc<Relation>,
+        row: Image<'_>,
+        (marker, op): (SnapshotMarker, u8),
+        point: Lsn,
+        now_us: i64,
+        emit: &mut dyn FnMut(Record<'_>),
+    ) -> Result<(), RowError> {
         let Self { source, layout, wrapper, buffers, form, .. } = self;
         let layout = Layout::of(layout, relation, form);
         wrapper.prepare(layout, form);
         buffers.clear();
-        let old = Image { row: key, old: None, read: false };
-        let keyed = wrapper.write_key(layout, old, &mut buffers.key)?;
+        let keyed = wrapper.write_key(layout, row, &mut buffers.key)?;
         wrapper.open(&mut buffers.value);
-        layout.write_images(Some(old), None, &mut buffers.value)?;
-        source.write_snapshot(layout.table(), point, (marker, b'd'), now_us, &mut buffers.value);
+        let missing = op == b'd';
+        let (old, new) = if missing { (Some(row), None) } else { (None, Some(row)) };
+        layout.write_images(old, new, &mut buffers.value)?;
+        source.write_snapshot(layout.table(), point, (marker, op), now_us, &mut buffers.value);
         wrapper.close(&mut buffers.value);
-        self.emit_one(keyed, self.tombstones, emit);
+        self.emit_one(keyed, missing && self.tombstones, emit);
         Ok(())
     }
 
