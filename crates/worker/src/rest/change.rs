@@ -14,6 +14,7 @@ use datapipe_core::port::connect::{
     ConfigMap, ConfigRecord, ConnectStore, RestartRequest, State, StatusChange, TargetState,
 };
 use serde::Deserialize;
+use tokio::sync::MutexGuard;
 
 use super::answer::{Answer, Refusal};
 use super::body::{CreateConnector, LooseMap, Sent, read};
@@ -25,18 +26,35 @@ use crate::worker::{Shown, lock};
 
 /// How long the worker may take to read what it has written.
 const READ_BACK_MAX: Duration = Duration::from_secs(30);
+/// How long a change waits for this worker to own the group.
+const OWN_MAX: Duration = Duration::from_secs(5);
+/// How often is looked at what a request waits for.
+const LOOK: Duration = Duration::from_millis(20);
 
-/// Where an owner writes. A worker in standby names the owner.
-pub(super) fn owned(shown: &Shown, view: &View) -> Answer<Arc<dyn ConnectStore>> {
-    lock(&shown.store).clone().ok_or_else(|| {
-        let statuses = view.statuses.connectors.values().max_by_key(|status| status.generation);
-        let owner = statuses.map_or_else(|| "another worker".to_owned(), |status| status.worker_id.clone());
-        let group = &shown.settings.group;
-        Refusal::conflict(format!(
-            "Cannot complete request: this worker stands by and does not own group {group}. The owner was last seen at \
-             {owner}; send the request there, or again when this worker has taken over"
-        ))
-    })
+/// A change's turn, what the owner knows, and where it writes.
+pub(super) type Turn<'a> = (MutexGuard<'a, ()>, View, Arc<dyn ConnectStore>);
+
+/// Waits for this worker to own the group, as one that has just started does within moments, and for the changes before
+/// this one. A worker in standby names the owner.
+pub(super) async fn turn(shown: &Shown) -> Answer<Turn<'_>> {
+    let owns = async {
+        while lock(&shown.store).is_none() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    drop(tokio::time::timeout(OWN_MAX, owns).await);
+    let turn = shown.turn.lock().await;
+    let view = known(shown).await?;
+    if let Some(store) = lock(&shown.store).clone() {
+        return Ok((turn, view, store));
+    }
+    let statuses = view.statuses.connectors.values().max_by_key(|status| status.generation);
+    let owner = statuses.map_or_else(|| "another worker".to_owned(), |status| status.worker_id.clone());
+    let group = &shown.settings.group;
+    Err(Refusal::conflict(format!(
+        "Cannot complete request: this worker stands by and does not own group {group}. The owner was last seen at \
+         {owner}; send the request there, or again when this worker has taken over"
+    )))
 }
 
 /// Writes records and waits until the worker has read them.
@@ -92,9 +110,7 @@ async fn put(
         Some(_) => {}
         None => drop(config.insert("name".to_owned(), name.to_owned())),
     }
-    let _turn = shown.turn.lock().await;
-    let view = known(shown).await?;
-    let store = owned(shown, &view)?;
+    let (_turn, view, store) = turn(shown).await?;
     store_config(shown, store.as_ref(), &view, name, (config, nulls), target, replace).await
 }
 
@@ -172,9 +188,7 @@ pub(super) async fn patch_config(
     body: Sent,
 ) -> Answer<Json<ConnectorInfo>> {
     let patch: LooseMap = read(&body)?;
-    let _turn = shown.turn.lock().await;
-    let view = known(&shown).await?;
-    let store = owned(&shown, &view)?;
+    let (_turn, view, store) = turn(&shown).await?;
     // Masked as a client would read it: what is said about kept secrets holds here too.
     let mut config = masked(&view.registry.get(&name).ok_or_else(|| not_found(&name))?.config);
     for (key, value) in patch.0 {
@@ -189,9 +203,7 @@ pub(super) async fn patch_config(
 }
 
 pub(super) async fn delete(Shared(shown): Shared<Arc<Shown>>, Path(name): Path<String>) -> Answer<StatusCode> {
-    let _turn = shown.turn.lock().await;
-    let view = known(&shown).await?;
-    let store = owned(&shown, &view)?;
+    let (_turn, view, store) = turn(&shown).await?;
     view.registry.get(&name).ok_or_else(|| not_found(&name))?;
     let config = ConfigRecord::Connector { connector: name.clone(), config: None };
     let target = ConfigRecord::Target { connector: name, state: None };
@@ -216,11 +228,9 @@ pub(super) async fn stop(Shared(shown): Shared<Arc<Shown>>, Path(name): Path<Str
 
 /// A stopped connector has no tasks: they go first, so that a failure in between leaves a connector that runs.
 async fn aim(shown: &Shown, connector: String, state: TargetState) -> Answer<()> {
-    let _turn = shown.turn.lock().await;
-    let view = known(shown).await?;
+    let (_turn, view, store) = turn(shown).await?;
     let registered =
         view.registry.get(&connector).ok_or_else(|| Refusal::unknown(format!("Unknown connector {connector}")))?;
-    let store = owned(shown, &view)?;
     let mut records = Vec::new();
     if state == TargetState::Stopped && !registered.tasks.is_empty() {
         records = commit(&connector, Vec::new());
@@ -244,11 +254,9 @@ pub(super) async fn restart(
 ) -> Answer<Response> {
     let flag = |text: &str| text.eq_ignore_ascii_case("true");
     let (include_tasks, only_failed) = (flag(&query.include_tasks), flag(&query.only_failed));
-    let _turn = shown.turn.lock().await;
-    let view = known(&shown).await?;
+    let (_turn, view, store) = turn(&shown).await?;
     let unknown = || Refusal::unknown(format!("Unknown connector: {connector}"));
     view.registry.get(&connector).ok_or_else(unknown)?;
-    let store = owned(&shown, &view)?;
     if !include_tasks && !only_failed {
         // A connector of ours is its configuration: there is nothing to start anew but its tasks.
         return Ok(StatusCode::NO_CONTENT.into_response());
@@ -275,13 +283,13 @@ pub(super) async fn restart_task(
     Path((connector, task)): Path<(String, String)>,
 ) -> Answer<StatusCode> {
     let number = task_number(&task)?;
-    let view = known(&shown).await?;
+    // A start takes a while, and changes nothing that others do.
+    let (_, view, _) = turn(&shown).await?;
     let unknown = || Refusal::unknown(format!("Unknown connector: {connector}"));
     let registered = view.registry.get(&connector).ok_or_else(unknown)?;
     if registered.tasks.get(number as usize).is_none() {
         return Err(Refusal::unknown(format!("Unknown task: {connector}-{number}")));
     }
-    owned(&shown, &view)?;
     if registered.target != TargetState::Started {
         // It starts when it is resumed.
         return Ok(StatusCode::NO_CONTENT);
@@ -291,7 +299,7 @@ pub(super) async fn restart_task(
     let key = (connector, number);
     let started = async {
         while lock(&shown.runs).get(&key).is_none_or(|restarts| *restarts < wanted) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(LOOK).await;
         }
     };
     match tokio::time::timeout(REQUEST_MAX, started).await {
@@ -304,9 +312,7 @@ pub(super) async fn reset_topics(
     Shared(shown): Shared<Arc<Shown>>,
     Path(connector): Path<String>,
 ) -> Answer<StatusCode> {
-    let _turn = shown.turn.lock().await;
-    let view = known(&shown).await?;
-    let store = owned(&shown, &view)?;
+    let (_turn, view, store) = turn(&shown).await?;
     let topics: Vec<_> = view.statuses.topics.keys().filter(|(name, _)| *name == connector).cloned().collect();
     for (connector, topic) in &topics {
         let change = StatusChange::Topic { connector: connector.clone(), topic: topic.clone(), active: None };

@@ -12,8 +12,7 @@ use serde::Deserialize;
 
 use super::answer::{Answer, Refusal};
 use super::body::{LooseMap, Sent, read};
-use super::change::{owned, write};
-use super::read::known;
+use super::change::{turn, write};
 use crate::worker::Shown;
 
 /// Log4j's levels, which Kafka Connect takes, in any case of letters.
@@ -48,7 +47,7 @@ pub(super) async fn set(
         return Err(Refusal::unknown(format!("invalid log level '{given}'.")));
     }
     if query.scope.is_some_and(|scope| scope.eq_ignore_ascii_case("cluster")) {
-        let store = owned(&shown, &known(&shown).await?)?;
+        let (_turn, _, store) = turn(&shown).await?;
         write(&shown, store.as_ref(), &[ConfigRecord::LoggerLevel { logger, level }]).await?;
         return Ok(StatusCode::NO_CONTENT.into_response());
     }

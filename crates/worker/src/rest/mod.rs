@@ -1,7 +1,7 @@
 //! Kafka Connect's REST interface, and metrics.
 //!
 //! Reading is answered by every worker, from what it has read of the internal topics and, while it owns the group, from
-//! its runs. Changing is for the owner: a worker in standby refuses and names it.
+//! its runs. Changing is for the owner, which a worker that starts becomes within moments; one in standby names it.
 
 mod answer;
 mod body;

@@ -10,10 +10,11 @@ use datapipe_core::port::PortError;
 use datapipe_core::port::connect::{GroupOffset, JsonMap, OffsetStore, SourceOffset, TargetState};
 use datapipe_core::progress::offset_key;
 use serde_json::json;
+use tokio::sync::MutexGuard;
 
 use super::answer::{Answer, Refusal};
 use super::body::{AlterOffsets, Sent, read};
-use super::change::owned;
+use super::change::turn;
 use super::read::{known, not_found};
 use crate::connectors::Connector;
 use crate::view::View;
@@ -72,8 +73,7 @@ pub(super) async fn patch(
     if offsets.is_empty() {
         return Err(Refusal::bad("Partitions / offsets need to be provided for an alter offsets request"));
     }
-    let _turn = shown.turn.lock().await;
-    let view = stopped(&shown, &name).await?;
+    let (_turn, view) = stopped(&shown, &name).await?;
     let store = shown.adapters.offset_store().await.map_err(failed(&name, "alter"))?;
     match usable(&view, &name)? {
         Connector::Sink(config) => alter_sink(store.as_ref(), config, &offsets).await,
@@ -114,8 +114,7 @@ async fn alter_source(
 }
 
 pub(super) async fn delete(Shared(shown): Shared<Arc<Shown>>, Path(name): Path<String>) -> Answer<Json<Message>> {
-    let _turn = shown.turn.lock().await;
-    let view = stopped(&shown, &name).await?;
+    let (_turn, view) = stopped(&shown, &name).await?;
     let failed = failed(&name, "reset");
     let store = shown.adapters.offset_store().await.map_err(&failed)?;
     if let Connector::Sink(config) = usable(&view, &name)? {
@@ -152,9 +151,8 @@ fn done(what: &str, further: &str) -> Json<Message> {
 }
 
 /// The connector is stopped, its tasks have ended, and this worker is the one to change it.
-async fn stopped(shown: &Shown, name: &str) -> Answer<View> {
-    let view = known(shown).await?;
-    owned(shown, &view)?;
+async fn stopped<'a>(shown: &'a Shown, name: &str) -> Answer<(MutexGuard<'a, ()>, View)> {
+    let (turn, view, _) = turn(shown).await?;
     let registered = view.registry.get(name).ok_or_else(|| not_found(name))?;
     if registered.target != TargetState::Stopped || !registered.tasks.is_empty() {
         return Err(Refusal::bad(format!(
@@ -173,5 +171,5 @@ async fn stopped(shown: &Shown, name: &str) -> Answer<View> {
              request again"
         )));
     }
-    Ok(view)
+    Ok((turn, view))
 }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use datapipe_connect::{ConnectorInfo, ConnectorKind, NewConnector, TaskId, TaskInfo};
 use datapipe_core::connector::{Registry, SourceConfig};
 use datapipe_core::port::connect::{ConfigRecord, ConnectStore, FeedItem, State, StatusChange, TargetState};
+use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::bench::{Bench, SINK, SOURCE, sink, source};
@@ -284,7 +286,7 @@ async fn a_worker_goes_on_from_what_is_there_and_leaves_nothing_running() {
     assert_eq!(standby.client.config(SINK).await.unwrap(), bench.client.config(SINK).await.unwrap());
     let owner = bench.client.status(SINK).await.unwrap().unwrap().connector.worker_id;
     let body = json!({ "level": "DEBUG" }).to_string();
-    for (method, path, body) in [
+    let refused = [
         (
             "POST",
             "/connectors".to_owned(),
@@ -300,15 +302,23 @@ async fn a_worker_goes_on_from_what_is_there_and_leaves_nothing_running() {
         ("PUT", format!("/connectors/{SINK}/topics/reset"), None),
         ("DELETE", format!("/connectors/{SINK}/offsets"), None),
         ("PUT", "/admin/loggers/root?scope=cluster".to_owned(), Some(body)),
-    ] {
-        let (status, _, refused) = standby.ask(method, &path, body.as_deref()).await;
+    ];
+    // Side by side, as each waits for a while whether the worker takes over.
+    join_all(refused.iter().map(async |(method, path, body)| {
+        let (status, _, refused) = standby.ask(method, path, body.as_deref()).await;
         let message = refused["message"].as_str().unwrap_or_default();
         assert!(status == 409 && message.contains(&owner), "{method} {path}: {status} {refused}");
-    }
+    }))
+    .await;
 
-    standby.take_over().await;
-    standby.states(SINK, State::Running, &[State::Running]).await;
-    standby.client.pause(SINK).await.unwrap();
+    // What is asked of a worker that takes over is done when it has.
+    let pause = format!("/connectors/{SINK}/pause");
+    let take_over = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        standby.take_over().await;
+    };
+    let ((status, _, answer), ()) = tokio::join!(standby.ask("PUT", &pause, None), take_over);
+    assert_eq!(status, 202, "{answer}");
     standby.states(SINK, State::Paused, &[State::Paused]).await;
     standby.client.resume(SINK).await.unwrap();
     standby.states(SINK, State::Running, &[State::Running]).await;

@@ -199,9 +199,18 @@ impl Left {
     }
 }
 
+/// As any client does, once more while the group has no owner yet.
 async fn tell(side: &Side, name: &str, action: &str) {
-    let answer = side.send("PUT", &format!("/connectors/{name}/{action}"), None, ("", "")).await;
-    assert!(answer.status < 300, "{} {name} {action}: {} {}", side.name, answer.status, answer.body);
+    let begun = std::time::Instant::now();
+    loop {
+        let answer = side.send("PUT", &format!("/connectors/{name}/{action}"), None, ("", "")).await;
+        if answer.status < 300 {
+            return;
+        }
+        let may_change = answer.status == 409 && begun.elapsed() < PATIENCE;
+        assert!(may_change, "{} {name} {action}: {} {}", side.name, answer.status, answer.body);
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
 }
 
 /// The line of its log in which a worker says that the group refuses it.
