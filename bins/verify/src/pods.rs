@@ -1,8 +1,8 @@
 //! The pods of a deployment, if they are to be looked at.
 
-use datapipe_checks::{Category, DeployedSeen, DriftSeen, Looked, PodSeen};
+use datapipe_checks::{Category, DeployedSeen, DriftSeen, HeapSeen, Looked, PodSeen, collections};
 use datapipe_core::plan::Plan;
-use datapipe_k8s::apply::{Cluster, PodView, WorkerView};
+use datapipe_k8s::apply::{Cluster, JvmView, PodView, WorkerView};
 use datapipe_k8s::{RenderOptions, Tree, render};
 
 use crate::cli::Cli;
@@ -60,6 +60,12 @@ fn seen(WorkerView { pods, unmade, astray, drift }: WorkerView) -> DeployedSeen 
 }
 
 fn pod(pod: PodView) -> PodSeen {
-    let PodView { name, not_ready, waits, restarts, ended, ended_ms, limits } = pod;
-    PodSeen { name, not_ready, waits, restarts, ended, ended_ms, limits }
+    let PodView { name, not_ready, waits, restarts, ended, ended_ms, limits, jvm } = pod;
+    PodSeen { name, not_ready, waits, restarts, ended, ended_ms, limits, heap: jvm.map(heap) }
+}
+
+/// Of a worker's log nothing is kept but its collections.
+fn heap(JvmView { heap_max_bytes, log }: JvmView) -> Looked<HeapSeen> {
+    let seen = |log: String| Looked::Seen(HeapSeen { max_bytes: heap_max_bytes, collections: collections(&log) });
+    log.map_or_else(Looked::Left, seen)
 }

@@ -9,6 +9,7 @@
 pub mod clean;
 mod edges;
 mod finding;
+mod heap;
 pub mod judge;
 pub mod look;
 mod register;
@@ -16,9 +17,10 @@ mod seen;
 
 pub use edges::{EdgeSeen, EdgeTo, EdgesSeen, SeenInside, Way};
 pub use finding::{Finding, Outcome, worst};
+pub use heap::{CollectionSeen, collections};
 pub use register::{CHECKS, Category, Check, index, page};
 pub use seen::{
-    CanarySeen, DeployedSeen, DriftSeen, GroupSeen, HiddenSeen, Hop, KafkaSeen, Lag, LetterSeen, Looked, MetricsSeen,
-    ObjectSeen, PodSeen, PostgresSeen, PublicationSeen, RelationSeen, Seen, SlotSeen, StoreSeen, StoredOf, TopicSeen,
-    WorkerSeen,
+    CanarySeen, DeployedSeen, DriftSeen, GroupSeen, HeapSeen, HiddenSeen, Hop, KafkaSeen, Lag, LetterSeen, Looked,
+    MetricsSeen, ObjectSeen, PodSeen, PostgresSeen, PublicationSeen, RelationSeen, Seen, SlotSeen, StoreSeen, StoredOf,
+    TopicSeen, WorkerSeen,
 };

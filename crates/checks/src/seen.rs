@@ -7,6 +7,7 @@ use datapipe_core::Lsn;
 use serde::{Deserialize, Serialize};
 
 use crate::edges::{EdgeSeen, EdgesSeen};
+use crate::heap::CollectionSeen;
 
 /// What a system said, or why it said nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -313,6 +314,18 @@ pub struct PodSeen {
     pub ended_ms: Option<i64>,
     /// The memory limits of its containers.
     pub limits: Vec<String>,
+    /// The heap of its JVM; none if no JVM runs in it.
+    #[serde(default)]
+    pub heap: Option<Looked<HeapSeen>>,
+}
+
+/// A JVM's heap, by what its container's command and log say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeapSeen {
+    /// `-Xmx`; none if the command names none.
+    pub max_bytes: Option<u64>,
+    /// The collections that the end of the log tells of.
+    pub collections: Vec<CollectionSeen>,
 }
 
 /// How far a canary got.

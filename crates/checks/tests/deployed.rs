@@ -4,10 +4,10 @@
 mod recorded;
 
 use datapipe_checks::judge::judge_pods;
-use datapipe_checks::{DeployedSeen, DriftSeen, Finding, Looked, Outcome, PodSeen};
+use datapipe_checks::{CollectionSeen, DeployedSeen, DriftSeen, Finding, HeapSeen, Looked, Outcome, PodSeen};
 use serde_json::json;
 
-use recorded::deployed::{cases, hurt_deployed, killed, pod, well};
+use recorded::deployed::{cases, full_heap, hurt_deployed, killed, pod, well};
 use recorded::{NOW_MS, plan};
 
 /// The first two codes' outcomes: whether the pod is ready, and whether it was killed.
@@ -17,7 +17,7 @@ fn outcomes(seen: &Looked<DeployedSeen>) -> [Outcome; 2] {
     [findings[0].outcome, findings[1].outcome]
 }
 
-const CODES: [&str; 5] = ["DP0801", "DP0802", "DP0805", "DP0806", "DP0807"];
+const CODES: [&str; 6] = ["DP0801", "DP0802", "DP0805", "DP0806", "DP0807", "DP0808"];
 
 fn of(pods: Vec<PodSeen>) -> Looked<DeployedSeen> {
     Looked::Seen(DeployedSeen { pods, ..well() })
@@ -94,7 +94,80 @@ fn what_could_not_be_compared_is_skipped_with_the_reason() {
     let left = || "it is forbidden".to_owned();
     let seen = DeployedSeen { astray: Looked::Left(left()), drift: Looked::Left(left()), ..well() };
     let findings = judge_pods(&plan().tables[0], &Looked::Seen(seen), NOW_MS);
-    for finding in &findings[2..] {
+    for finding in &findings[2..5] {
         assert_eq!((finding.outcome, &finding.seen), (Outcome::Skipped, &left()));
     }
+}
+
+/// How a heap is judged, and in which words.
+fn of_heap(heap: Looked<HeapSeen>) -> (Outcome, String) {
+    let findings = judge_pods(&plan().tables[0], &of(vec![PodSeen { heap: Some(heap), ..pod() }]), NOW_MS);
+    let found = findings.into_iter().find(|finding| finding.code == "DP0808").unwrap();
+    (found.outcome, found.seen)
+}
+
+/// Collections a second apart from the 100th second on, each a pause of so many milliseconds: whether of the whole heap, and
+/// the MiB that it left.
+fn heap(pause_ms: u64, collections: &[(bool, u64)]) -> Looked<HeapSeen> {
+    let one = |(at, (full, left_mib)): (u64, &(bool, u64))| CollectionSeen {
+        at_ms: 100_000 + 1000 * at,
+        full: *full,
+        left_bytes: left_mib << 20,
+        pause_us: 1000 * pause_ms,
+    };
+    let collections = (0..).zip(collections).map(one).collect();
+    Looked::Seen(HeapSeen { max_bytes: Some(72 << 20), collections })
+}
+
+#[test]
+fn a_heap_is_full_if_collections_of_all_of_it_leave_it_so() {
+    let (outcome, words) = of_heap(full_heap());
+    assert_eq!(outcome, Outcome::Warning);
+    let expected =
+        "64.0 MiB of 72.0 MiB heap in use: the least that the last 4 collections left, 4 of them of the whole heap";
+    assert_eq!(words, expected);
+    let one = |left| (true, left);
+    assert_eq!(of_heap(heap(5, &[one(61), one(66), one(66)])).0, Outcome::Ok, "61 MiB are 84 %");
+    assert_eq!(of_heap(heap(5, &[one(62), one(66), one(66)])).0, Outcome::Warning);
+    assert_eq!(of_heap(heap(5, &[one(66), one(66), (false, 70)])).0, Outcome::Ok, "twice is a queue that is full");
+    assert_eq!(
+        of_heap(heap(5, &[(false, 66), (false, 66), (false, 66), (false, 66)])).0,
+        Outcome::Ok,
+        "garbage counts"
+    );
+    // The last ten count, and not what was before.
+    let ten = |first: (bool, u64)| [&[first][..], &[one(66); 9]].concat();
+    assert_eq!(of_heap(heap(5, &ten(one(20)))).0, Outcome::Ok);
+    assert_eq!(of_heap(heap(5, &[&ten(one(20))[..], &[one(66)]].concat())).0, Outcome::Warning);
+}
+
+#[test]
+fn pauses_are_judged_over_a_minute_at_least_and_without_the_start() {
+    let young = vec![(false, 30); 61];
+    let (outcome, words) = of_heap(heap(501, &young));
+    assert_eq!(outcome, Outcome::Warning);
+    assert!(words.ends_with("; 50.1 % of 60 s spent in them"), "{words}");
+    assert_eq!(of_heap(heap(500, &young)).0, Outcome::Ok);
+    let (outcome, words) = of_heap(heap(900, &young[1..]));
+    assert_eq!(outcome, Outcome::Ok);
+    assert!(words.ends_with("of the whole heap"), "59 s say nothing yet: {words}");
+    let Looked::Seen(mut seen) = heap(900, &young) else { unreachable!() };
+    seen.collections.iter_mut().for_each(|one| one.at_ms -= 41_000);
+    assert_eq!(of_heap(Looked::Seen(seen)).0, Outcome::Ok, "one of them was within the first minute");
+}
+
+#[test]
+fn a_heap_that_nothing_tells_of_is_skipped_with_the_reason() {
+    let skipped = |heap| {
+        let (outcome, words) = of_heap(heap);
+        assert_eq!(outcome, Outcome::Skipped);
+        words
+    };
+    assert_eq!(skipped(Looked::Left("it is forbidden".to_owned())), "it is forbidden");
+    assert!(skipped(heap(1, &[])).contains("-Xlog:gc"));
+    let unnamed = HeapSeen { max_bytes: None, ..HeapSeen::default() };
+    assert!(skipped(Looked::Seen(unnamed)).contains("-Xmx"));
+    let seen = |pods| judge_pods(&plan().tables[0], &of(pods), NOW_MS)[5].seen.clone();
+    assert_eq!(seen(vec![pod()]), "no JVM runs in its pod");
+    assert_eq!(seen(Vec::new()), "there is no pod");
 }

@@ -83,7 +83,7 @@ pub fn properties_file(properties: &[(String, String)]) -> String {
 
 /// Flags for a JVM worker within 250 MiB; docs/hybrid.md has figures. glibc's arenas are to be kept down beside them, by
 /// `MALLOC_ARENA_MAX=2` in the environment.
-pub const JVM_FLAGS: [&str; 9] = [
+pub const JVM_FLAGS: [&str; 10] = [
     "-Xms24m",
     "-Xmx72m",
     "-XX:+UseSerialGC",
@@ -93,6 +93,8 @@ pub const JVM_FLAGS: [&str; 9] = [
     "-XX:MaxDirectMemorySize=16m",
     "-Xss256k",
     "-XX:+ExitOnOutOfMemoryError",
+    // A line for each collection, to standard output: all that a JVM tells of its heap without an agent.
+    "-Xlog:gc",
 ];
 
 /// A hybrid's JVM worker answers where its native part asks it; a worker alone on the table's port.

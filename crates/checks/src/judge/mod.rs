@@ -3,6 +3,7 @@
 mod canary;
 mod connector;
 mod data;
+mod heap;
 mod kafka;
 mod network;
 mod plugins;

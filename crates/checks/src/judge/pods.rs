@@ -1,6 +1,6 @@
 use datapipe_core::plan::{PipelinePlan, Problem};
 
-use super::age_words;
+use super::{age_words, heap};
 use crate::finding::{Finding, Findings};
 use crate::seen::{DeployedSeen, DriftSeen, Looked, PodSeen};
 
@@ -8,7 +8,7 @@ use crate::seen::{DeployedSeen, DriftSeen, Looked, PodSeen};
 const LATELY_MS: i64 = 24 * 3_600_000;
 /// What may keep a pod from being ready that is well itself. Whether it does is known with all findings.
 const WAITED_FOR: [&str; 3] = ["DP0401", "DP0301", "DP0501"];
-const CODES: [&str; 5] = ["DP0801", "DP0802", "DP0805", "DP0806", "DP0807"];
+const CODES: [&str; 6] = ["DP0801", "DP0802", "DP0805", "DP0806", "DP0807", "DP0808"];
 
 /// Judges a table's worker as a cluster has it, at a moment in milliseconds since 1970-01-01 UTC.
 pub fn judge_pods(pipeline: &PipelinePlan, deployed: &Looked<DeployedSeen>, now_ms: i64) -> Vec<Finding> {
@@ -20,6 +20,7 @@ pub fn judge_pods(pipeline: &PipelinePlan, deployed: &Looked<DeployedSeen>, now_
             killed(&seen.pods, now_ms, found);
             service(worker, seen, found);
             drift(worker, &seen.drift, found);
+            heap::judge(seen, found);
         }
         Looked::Silent(why) => {
             found.fail("DP0801", why, "see whether kubectl reaches the cluster, and name its context with --context");

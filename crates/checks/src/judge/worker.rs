@@ -18,7 +18,7 @@ pub(super) fn judge(pipeline: &PipelinePlan, worker: &WorkerSeen, found: &mut Fi
         found.fail("DP0102", format!("{health}: {health_message}"), format!("curl {url}/health"));
     }
     let Some(metrics) = &worker.metrics else {
-        return found.skip("DP0103", "the worker has no metrics");
+        return found.skip("DP0103", "the worker has no metrics of its own; with --pods DP0808 tells of a JVM's heap");
     };
     let limit = u64::from(pipeline.worker.memory_mib) << 20;
     let resident = metrics.resident_bytes;

@@ -1,6 +1,6 @@
 use super::{Category, Check, check};
 
-pub(super) const CHECKS: [Check; 7] = [
+pub(super) const CHECKS: [Check; 8] = [
     check(
         "DP0801",
         Category::Kubernetes,
@@ -69,6 +69,16 @@ pub(super) const CHECKS: [Check; 7] = [
             "With `--pods` and `--deployed`: the worker's policy and those that all workers need (names, servers, what is denied), as for DP0806.",
             "An edge that is missing keeps a worker from its server; connections that exist go on until they end, so that it shows hours later.",
             "As for DP0806, with `03-network-policies-multi-instance.yaml`.",
+        ],
+    ),
+    check(
+        "DP0808",
+        Category::Kubernetes,
+        [
+            "a JVM worker's heap has room",
+            "With `--pods`: the `-Xmx` of the JVM's command, and the collections that the last 2000 lines of its container's log tell of (1 MiB at most; `-Xlog:gc`, which every rendered worker has; of other lines nothing is kept). The least that the last ten of them left is in use. Above 85 % of `-Xmx` it is too much, if three or more were of the whole heap: the defaults allow a worker that falls behind to hold 78 %. Of the last ten minutes half may be spent in collections, the JVM's first minute left out: a worker that catches up at its limit of processor time spends a fifth.",
+            "A heap that is nearly full is collected over and over: the worker slows down, answers late, and ends at last (`-XX:+ExitOnOutOfMemoryError`).",
+            "Raise `worker.memory`: what a JVM gets beyond its default is heap. Or lower `source.queue_bytes`. Much time in collections that leave little says that the processor is short.",
         ],
     ),
 ];

@@ -1,7 +1,7 @@
 //! A worker on a cluster. Each of these was seen on a real one: `tests/e2e/tests/deployment/roots` makes them.
 
 use datapipe_checks::judge::{fold, judge, judge_pods};
-use datapipe_checks::{DeployedSeen, DriftSeen, Finding, Looked, PodSeen, Seen};
+use datapipe_checks::{CollectionSeen, DeployedSeen, DriftSeen, Finding, HeapSeen, Looked, PodSeen, Seen};
 use datapipe_core::plan::PipelinePlan;
 use serde_json::{Value, json};
 
@@ -82,7 +82,20 @@ fn of_pods() -> Vec<Case> {
         ("wrong password in the Secret, and a new pod", gone(), DeployedSeen { pods: vec![crashed], ..well() }),
         ("key missing in the Secret, and a new pod", gone(), unready(secret, false)),
         ("JVM that hangs", away(), unready(probe, true)),
+        (
+            "JVM with a heap that is nearly full",
+            Vec::new(),
+            DeployedSeen { pods: vec![PodSeen { heap: Some(full_heap()), ..pod() }], ..well() },
+        ),
     ]
+}
+
+/// The heap of a JVM that collects all of it over and over, and gets nothing.
+pub(crate) fn full_heap() -> Looked<HeapSeen> {
+    let full =
+        |at_ms, left_mib: u64| CollectionSeen { at_ms, full: true, left_bytes: left_mib << 20, pause_us: 90_000 };
+    let collections = vec![full(700_000, 65), full(701_100, 64), full(701_900, 66), full(703_000, 65)];
+    Looked::Seen(HeapSeen { max_bytes: Some(72 << 20), collections })
 }
 
 fn changed_by_hand() -> Vec<Case> {

@@ -185,8 +185,8 @@ pub(crate) fn page() -> String {
         lines(name, hurt(pipeline, changes), &mut text);
     }
     text += "\n## On a cluster\n\nWith `--pods` and `--deployed`. Each of these is made for real on Kubernetes by \
-             `tests/e2e/tests/deployment/roots`, and must be named so. Of those above it makes, too: a source that is \
-             paused, configurations, a publication and a topic that are changed, and a slot that is dropped.\n\n";
+             `tests/e2e/tests/deployment/roots`, or `room.rs` beside it, and must be named so. Of those above it \
+             makes, too: a source that is paused, configurations, a publication and a topic that are changed, and a slot that is dropped.\n\n";
     text += HEAD;
     for (name, changes, seen) in deployed::cases() {
         lines(name, deployed::hurt_deployed(pipeline, changes, seen), &mut text);

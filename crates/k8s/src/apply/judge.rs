@@ -164,7 +164,9 @@ pub(super) fn ended(container: &ContainerStatus, state: &ContainerState, limit: 
 
 /// Of the end of a container's log what says why: an error with what stands below it, or the last line.
 fn last_words(message: &str) -> Option<String> {
-    let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    // Collections of a JVM are told between its words.
+    let is_word = |line: &&str| !line.is_empty() && !line.contains("[gc] GC(");
+    let lines: Vec<&str> = message.lines().map(str::trim).filter(is_word).collect();
     let from = lines.iter().rposition(|line| line.starts_with("error: ")).unwrap_or(lines.len().checked_sub(1)?);
     let words = lines[from..].iter().take(WORDS_LINES_MAX).copied().collect::<Vec<_>>().join(" ");
     Some(words.chars().take(WORDS_CHARS_MAX).collect())
@@ -235,6 +237,8 @@ mod tests {
             "error: the pipelines cannot start; nothing was changed PostgreSQL: it refuses why: no such password";
         assert_eq!(last_words(report).unwrap(), words);
         assert_eq!(last_words("INFO one\nERROR two\n").unwrap(), "ERROR two");
+        let collected = "ERROR two\n[9.1s][info][gc] GC(6) Pause Full (Allocation Failure) 43M->38M(69M) 6.820ms\n";
+        assert_eq!(last_words(collected).unwrap(), "ERROR two");
         assert_eq!(last_words("\n"), None);
         assert_eq!(last_words(&"x".repeat(500)).unwrap().len(), 400);
     }

@@ -8,6 +8,7 @@ mod difference;
 mod events;
 mod inside;
 mod judge;
+mod jvm;
 mod look;
 mod operate;
 mod pods;
@@ -26,6 +27,7 @@ pub use crate::worker::InsideLook;
 pub use cluster::{Cluster, ClusterError};
 pub use delete::{Deletion, delete, deletion};
 pub use difference::{Change, What};
+pub use jvm::JvmView;
 pub use operate::{Action, operate};
 pub use pods::{PodView, WorkerView};
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, ClusterError, name, title};
 use super::judge::{ended, limit, not_ready, unmade, waits};
+use super::jvm::JvmView;
 use crate::tree::Tree;
 
 /// So many fields of an object are named at most.
@@ -40,6 +41,8 @@ pub struct PodView {
     pub ended_ms: Option<i64>,
     /// The memory limits of its containers: `name 250Mi`.
     pub limits: Vec<String>,
+    /// The JVM in it; none if none runs.
+    pub jvm: Option<JvmView>,
 }
 
 impl Cluster {
@@ -51,8 +54,9 @@ impl Cluster {
         let deployment = permitted(self.live(&object("Deployment")).await)?;
         let service = permitted(self.live(&object("Service")).await)?;
         let mut views: Vec<PodView> = pods.iter().map(view).collect();
-        for pod in &mut views {
-            self.explain(pod).await?;
+        for (view, pod) in views.iter_mut().zip(&pods) {
+            self.explain(view).await?;
+            view.jvm = self.jvm(pod).await;
         }
         Ok(WorkerView {
             unmade: deployment.ok().and_then(|deployment| unmade(deployment.as_ref())),
@@ -140,6 +144,8 @@ fn view(pod: &Pod) -> PodView {
         ended: worst.and_then(|worst| ended(worst, &worst.state.clone().unwrap_or_default(), &of(&worst.name))),
         ended_ms: last.and_then(|last| Some(last.finished_at.as_ref()?.0.as_millisecond())),
         limits: containers.map(|container| format!("{} {}", container.name, of(&container.name))).collect(),
+        // Its log is still to be read.
+        jvm: None,
     }
 }
 
@@ -177,6 +183,7 @@ mod tests {
             ),
             ended_ms: Some(1_795_680_000_000),
             limits: vec!["datapipe its limit".to_owned(), "kafka-connect 250Mi".to_owned()],
+            jvm: None,
         };
         assert_eq!(view(&serde_json::from_value(pod).unwrap()), expected);
     }

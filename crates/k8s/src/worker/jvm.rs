@@ -20,6 +20,8 @@ pub(super) const IMAGE_PLUGINS: &str = "/opt/plugins";
 pub(super) const FETCHED_PLUGINS: &str = "/opt/fetched-plugins";
 const TEMPORARY: &str = "jvm-tmp";
 pub(super) const PLUGINS: &str = "plugins";
+/// The container of a JVM worker.
+pub(crate) const JVM: &str = "kafka-connect";
 
 /// A start takes 8 s with an archive of classes and 15 s without on a quiet machine, and several times that on a busy
 /// one: three minutes tell it from a start that never ends.
@@ -86,7 +88,7 @@ fn container(pipeline: &PipelinePlan, options: &RenderOptions, secrets: &Secrets
         if hybrid { paced(on_loopback(pipeline, path), pace) } else { paced(http(path, REST), pace) }
     };
     Container {
-        name: "kafka-connect".to_owned(),
+        name: JVM.to_owned(),
         image: Some(options.connect_image.clone()),
         image_pull_policy: Some("IfNotPresent".to_owned()),
         command: Some(command(pipeline, options, part)),

@@ -25,6 +25,7 @@ use crate::parts::{app, labels, metadata, pod_security, resources, worker_labels
 use crate::tree::{Tree, digest};
 use secrets::Secrets;
 
+pub(crate) use jvm::JVM;
 pub(crate) use secrets::secret_keys;
 #[cfg(feature = "apply")]
 pub use tool::InsideLook;

@@ -22,5 +22,6 @@ mod mixed;
 mod mixed_document;
 mod policies;
 mod ports;
+mod room;
 mod roots;
 mod tables;
