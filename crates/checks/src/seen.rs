@@ -72,6 +72,9 @@ pub struct MetricsSeen {
     pub resident_bytes: Option<u64>,
     /// Failed runs of all its tasks since the process began.
     pub failed_runs: u64,
+    /// How long ago the last of them ended; none if the worker does not tell.
+    #[serde(default)]
+    pub failed_ago_ms: Option<i64>,
     /// Whether it owns the table, or stands by.
     pub owner: Option<bool>,
 }

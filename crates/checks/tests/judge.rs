@@ -37,6 +37,25 @@ fn a_quiet_table_is_well() {
 }
 
 #[test]
+fn runs_that_failed_are_no_warning_once_they_are_over() {
+    let plan = plan();
+    let mut seen = healthy(&plan.tables[0]);
+    let metrics = &mut seen["worker"]["seen"]["metrics"];
+    (metrics["failed_runs"], metrics["failed_ago_ms"]) = (json!(40), json!(30_000));
+    let findings = judged(&plan.tables[0], &seen);
+    assert_eq!(worst(&findings), Outcome::Ok, "{findings:#?}");
+    let told = findings.iter().find(|finding| finding.code == "DP0103").unwrap();
+    assert!(told.seen.ends_with("40 failed runs of its tasks, the last 30 s ago"), "{told:?}");
+    seen["worker"]["seen"]["metrics"]["failed_ago_ms"] = json!(29_999);
+    assert_eq!(causes(&judged(&plan.tables[0], &seen)), [("DP0103", vec![])]);
+    // A server that is away is what they follow from; memory that is nearly full is not its doing.
+    seen["store"] = json!({ "silent": "no answer within 10 s" });
+    assert_eq!(causes(&judged(&plan.tables[0], &seen)), [("DP0501", vec![]), ("DP0103", vec!["DP0501"])]);
+    seen["worker"]["seen"]["metrics"]["resident_bytes"] = json!(250_000_000);
+    assert_eq!(causes(&judged(&plan.tables[0], &seen)), [("DP0103", vec![]), ("DP0501", vec![])]);
+}
+
+#[test]
 fn what_was_not_asked_is_skipped_with_the_reason() {
     let plan = plan();
     let mut seen = healthy(&plan.tables[0]);

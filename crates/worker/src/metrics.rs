@@ -11,6 +11,8 @@ use crate::lifecycle::TaskKey;
 use crate::tasks::{Gauges, Task};
 use crate::worker::{Shown, lock};
 
+const SINCE_FAILURE: &str = "how long ago the last failed run ended";
+
 pub(crate) fn render(shown: &Shown) -> Result<String, prometheus::Error> {
     let page = Page { registry: Registry::new(), table: shown.settings.slug.clone(), task: None };
     let now_us = shown.clock.now_us();
@@ -22,16 +24,19 @@ pub(crate) fn render(shown: &Shown) -> Result<String, prometheus::Error> {
     let tasks: Vec<_> = lock(&shown.tasks).values().cloned().collect();
     for task in tasks {
         let page = page.of_task(&task);
+        let since_failure_ms = task.since_failure_ms(now_us);
         let running = i64::from(task.state(now_us).0 == State::Running);
         match &task.gauges {
             Gauges::Capture(gauges) => {
                 page.put("datapipe_source_running", "1 if the source task is RUNNING", running)?;
                 page.put("datapipe_source_restarts_total", "failed runs", signed(task.restarts.get()))?;
+                page.put_some("datapipe_source_since_failure_ms", SINCE_FAILURE, since_failure_ms)?;
                 page.capture(gauges, &observation)?;
             }
             Gauges::Deliver(gauges, assignment) => {
                 page.put("datapipe_sink_running", "1 if the sink task is RUNNING", running)?;
                 page.put("datapipe_sink_restarts_total", "failed runs", signed(task.restarts.get()))?;
+                page.put_some("datapipe_sink_since_failure_ms", SINCE_FAILURE, since_failure_ms)?;
                 let ends = observation.log_ends.as_deref();
                 page.deliver(gauges, ends.map(|ends| end_of(*assignment, ends)), now_us)?;
             }
@@ -72,6 +77,10 @@ impl Page {
         gauge.set(value);
         let collector: Box<dyn Collector> = Box::new(gauge);
         self.registry.register(collector)
+    }
+
+    fn put_some(&self, name: &str, help: &str, value: Option<i64>) -> Result<(), prometheus::Error> {
+        value.map_or(Ok(()), |value| self.put(name, help, value))
     }
 
     fn capture(&self, gauges: &CaptureGauges, seen: &Observation) -> Result<(), prometheus::Error> {

@@ -17,7 +17,7 @@ use datapipe_core::port::{ErrorKind, PortError};
 use datapipe_core::progress::offset_key;
 use datapipe_engine::capture::{self, CaptureSettings, Carried};
 use datapipe_engine::deliver::{self, DeliverSettings, Ports};
-use datapipe_engine::gauges::{CaptureGauges, DeliverGauges};
+use datapipe_engine::gauges::{CaptureGauges, Counter, DeliverGauges, Gauge};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -46,7 +46,9 @@ pub(crate) struct Task {
     pub(crate) gauges: Gauges,
     limits: Limits,
     shown: Mutex<(Phase, i64)>,
-    pub(crate) restarts: datapipe_engine::gauges::Counter,
+    pub(crate) restarts: Counter,
+    /// When the last run failed; 0 if none has.
+    failed_at_us: Gauge,
 }
 
 /// The counters of a task's engine.
@@ -71,12 +73,18 @@ impl Task {
     }
 
     fn new((connector, number): TaskKey, gauges: Gauges, limits: Limits) -> Self {
-        let restarts = datapipe_engine::gauges::Counter::default();
-        Self { connector, number, gauges, limits, shown: Mutex::new((Phase::Standby, 0)), restarts }
+        let shown = Mutex::new((Phase::Standby, 0));
+        Self { connector, number, gauges, limits, shown, restarts: Counter::default(), failed_at_us: Gauge::default() }
     }
 
     fn show(&self, phase: Phase, now_us: i64) {
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = (phase, now_us);
+    }
+
+    /// How long ago the last run failed, if one has.
+    pub(crate) fn since_failure_ms(&self, now_us: i64) -> Option<i64> {
+        let failed_at_us = self.failed_at_us.get();
+        (failed_at_us > 0).then(|| (now_us - failed_at_us).max(0) / 1000)
     }
 
     /// The task's state now.
@@ -118,8 +126,10 @@ impl Task {
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
             let (connector, task, kind) = (&self.connector, self.number, error.kind());
             tracing::error!(%connector, task, ?kind, wait_ms, "task failed: {why}");
-            self.show(Phase::Failed(why.clone()), clock.now_us());
+            let now_us = clock.now_us();
+            self.show(Phase::Failed(why.clone()), now_us);
             self.restarts.add(1);
+            self.failed_at_us.set(now_us);
             failed = Some(why);
             tokio::select! {
                 biased;
@@ -294,5 +304,7 @@ mod tests {
         // 0.1 + 0.2 + 0.4 + 0.8 s before the fifth run.
         assert!(begun.elapsed() >= Duration::from_millis(1500), "{:?}", begun.elapsed());
         assert_eq!(task.restarts.get(), u64::from(runs.load(Ordering::Relaxed)));
+        assert_eq!(task.since_failure_ms(3_500_000), Some(2500));
+        assert_eq!(Task::source(&config).since_failure_ms(3_500_000), None, "none has failed");
     }
 }

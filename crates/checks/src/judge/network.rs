@@ -103,7 +103,7 @@ fn words(edge: &EdgeSeen, inside: bool) -> String {
         Way::Refused => format!("{address} refuses: {wall} rejects it, or nothing listens there"),
         Way::TimedOut(ms) => {
             let span = Duration::from_millis(*ms).as_secs_f32();
-            format!("{address} does not answer within {span} s: probably {wall} drops it")
+            format!("{address} does not answer within {span} s: probably {wall} drops it, or the server hangs")
         }
         Way::Unreachable(why) => format!("{address}: no way leads there ({why})"),
     }

@@ -5,6 +5,7 @@ use datapipe_core::settings::Role;
 use datapipe_core::table::WorkerKind;
 
 use super::connector::trouble;
+use super::worker::is_failing;
 use crate::finding::{Finding, Outcome};
 use crate::seen::{Looked, Seen};
 
@@ -93,6 +94,7 @@ pub(super) fn traced(mut findings: Vec<Finding>, pipeline: &PipelinePlan, seen: 
         let code = finding.code.as_str();
         let found = match code {
             "DP0202" => of_connectors(&findings, pipeline, seen, finding.outcome),
+            "DP0103" => of_runs(&findings, pipeline, seen),
             _ if never && MADE_BY_A_START.contains(&code) => {
                 cause(&findings, &["DP0101", "DP0201"], finding.outcome).into_iter().collect()
             }
@@ -111,6 +113,14 @@ fn never_started(seen: &Seen) -> bool {
     let no_slot = matches!(&seen.postgres, Looked::Seen(server) if server.slot.is_none());
     let nothing_stored = matches!(&seen.kafka, Looked::Seen(cluster) if cluster.stored.is_none());
     no_slot && nothing_stored
+}
+
+/// What runs that fail again and again follow from: a task that has failed, or what would keep one from running.
+fn of_runs(findings: &[Finding], pipeline: &PipelinePlan, seen: &Seen) -> Vec<String> {
+    let fails = matches!(&seen.worker, Looked::Seen(worker) if is_failing(pipeline, worker));
+    let codes = [&["DP0202"], OF_SOURCE, OF_SINK].concat();
+    let found = fails.then(|| cause(findings, &codes, Outcome::Failed));
+    found.flatten().into_iter().collect()
 }
 
 /// What all connectors that do not run follow from; nothing if one of them has no known cause.

@@ -84,10 +84,12 @@ fn metrics_seen(page: &str) -> MetricsSeen {
     };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, and not negative")]
     let whole = |value: &f64| value.max(0.0) as u64;
-    let runs = ["datapipe_source_restarts_total", "datapipe_sink_restarts_total"];
+    let of_tasks = |what: &str| [format!("datapipe_source_{what}"), format!("datapipe_sink_{what}")];
+    let all = |what: &str| of_tasks(what).into_iter().flat_map(|name| values(&name)).map(|value| whole(&value));
     MetricsSeen {
         resident_bytes: values("datapipe_process_resident_bytes").first().map(whole),
-        failed_runs: runs.into_iter().flat_map(values).map(|value| whole(&value)).sum(),
+        failed_runs: all("restarts_total").sum(),
+        failed_ago_ms: all("since_failure_ms").min().and_then(|age| age.try_into().ok()),
         owner: values("datapipe_worker_owner").first().map(|value| *value > 0.5),
     }
 }
@@ -113,9 +115,12 @@ mod tests {
             datapipe_process_resident_bytes{table=\"users\"} 41943040\n\
             datapipe_sink_restarts_total{connector=\"a}\",table=\"users\",task=\"0\"} 2\n\
             datapipe_sink_restarts_total{connector=\"a}\",table=\"users\",task=\"1\"} 3\n\
+            datapipe_sink_since_failure_ms{connector=\"a}\",table=\"users\",task=\"1\"} 70000\n\
+            datapipe_source_since_failure_ms 5000\n\
             datapipe_source_restarts_total 4\n";
         let seen = metrics_seen(page);
-        assert_eq!(seen, MetricsSeen { resident_bytes: Some(41_943_040), failed_runs: 9, owner: Some(true) });
+        let (resident_bytes, failed_ago_ms, owner) = (Some(41_943_040), Some(5000), Some(true));
+        assert_eq!(seen, MetricsSeen { resident_bytes, failed_runs: 9, failed_ago_ms, owner });
         assert_eq!(metrics_seen("<html>"), MetricsSeen::default());
     }
 }

@@ -186,7 +186,8 @@ pub(crate) fn page() -> String {
     }
     text += "\n## On a cluster\n\nWith `--pods` and `--deployed`. Each of these is made for real on Kubernetes by \
              `tests/e2e/tests/deployment/roots`, or `room.rs` beside it, and must be named so. Of those above it \
-             makes, too: a source that is paused, configurations, a publication and a topic that are changed, and a slot that is dropped.\n\n";
+             makes, too: a source that is paused, configurations, a publication and a topic that are changed, a slot that is \
+             dropped, and servers that are away: PostgreSQL scaled to 0, Kafka and S3 hung.\n\n";
     text += HEAD;
     for (name, changes, seen) in deployed::cases() {
         lines(name, deployed::hurt_deployed(pipeline, changes, seen), &mut text);

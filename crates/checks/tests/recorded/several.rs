@@ -36,6 +36,15 @@ pub(super) fn cases(source: &str) -> Vec<Case> {
             ],
         ),
         (
+            "PostgreSQL is away for a while",
+            vec![
+                change("/postgres", json!({ "silent": "connection refused" })),
+                change(state(source, "tasks"), failed_task()),
+                change("/worker/seen/metrics/failed_runs", json!(6)),
+                change("/worker/seen/metrics/failed_ago_ms", json!(4000)),
+            ],
+        ),
+        (
             "the worker is away, and the log grows",
             vec![
                 change("/worker", json!({ "silent": "connection refused" })),

@@ -24,7 +24,13 @@ pub(super) fn cases(source: &str, sink: &str) -> Vec<Case> {
             json!("7"),
         ),
         one("the worker is near its memory limit", "/worker/seen/metrics/resident_bytes", json!(250_000_000)),
-        one("tasks fail again and again", "/worker/seen/metrics/failed_runs", json!(40)),
+        (
+            "tasks fail again and again",
+            vec![
+                change("/worker/seen/metrics/failed_runs", json!(40)),
+                change("/worker/seen/metrics/failed_ago_ms", json!(4000)),
+            ],
+        ),
         one("an old Debezium", "/worker/seen/plugins/0/version", json!("3.6.3.Final")),
         one("a plugin is missing", "/worker/seen/plugins/1/class", json!("com.example.Sink")),
         one("a connector of another table", "/worker/seen/connectors/s3-sink-carts-connector", json!({})),
