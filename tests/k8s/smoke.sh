@@ -66,6 +66,15 @@ for _ in $(seq 30); do
 done
 expect "a pod that passes its memory limit" OOMKilled "${reason:-still there}"
 
+# It looks every 10 s, and twice before it tells.
+for _ in $(seq 45); do
+    told=$(kubectl get --raw /apis/metrics.k8s.io/v1beta1/namespaces/smoke/pods/server 2> /dev/null |
+        grep -c '"memory":"[0-9]*Ki"' || true)
+    [ "$told" = 1 ] && break
+    sleep 1
+done
+expect "containers of which metrics-server tells the memory" 1 "$told"
+
 kubectl -n smoke apply --server-side -f - > /dev/null <<'Y'
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy

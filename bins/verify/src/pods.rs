@@ -1,8 +1,8 @@
 //! The pods of a deployment, if they are to be looked at.
 
-use datapipe_checks::{Category, DeployedSeen, DriftSeen, HeapSeen, Looked, PodSeen, collections};
+use datapipe_checks::{Category, DeployedSeen, DriftSeen, HeapSeen, Looked, PodSeen, UsageSeen, collections};
 use datapipe_core::plan::Plan;
-use datapipe_k8s::apply::{Cluster, JvmView, PodView, WorkerView};
+use datapipe_k8s::apply::{Cluster, JvmView, PodView, UsageView, WorkerView};
 use datapipe_k8s::{RenderOptions, Tree, render};
 
 use crate::cli::Cli;
@@ -60,8 +60,10 @@ fn seen(WorkerView { pods, unmade, astray, drift }: WorkerView) -> DeployedSeen 
 }
 
 fn pod(pod: PodView) -> PodSeen {
-    let PodView { name, not_ready, waits, restarts, ended, ended_ms, limits, jvm } = pod;
-    PodSeen { name, not_ready, waits, restarts, ended, ended_ms, limits, heap: jvm.map(heap) }
+    let PodView { name, not_ready, waits, restarts, ended, ended_ms, limits, jvm, usage } = pod;
+    let one = |UsageView { container, used_bytes, limit_bytes }| UsageSeen { container, used_bytes, limit_bytes };
+    let usage = usage.map_or_else(Looked::Left, |all| Looked::Seen(all.into_iter().map(one).collect()));
+    PodSeen { name, not_ready, waits, restarts, ended, ended_ms, limits, heap: jvm.map(heap), usage: Some(usage) }
 }
 
 /// Of a worker's log nothing is kept but its collections.

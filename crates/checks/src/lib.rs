@@ -22,5 +22,5 @@ pub use register::{CHECKS, Category, Check, index, page};
 pub use seen::{
     CanarySeen, DeployedSeen, DriftSeen, GroupSeen, HeapSeen, HiddenSeen, Hop, KafkaSeen, Lag, LetterSeen, Looked,
     MetricsSeen, ObjectSeen, PodSeen, PostgresSeen, PublicationSeen, RelationSeen, Seen, SlotSeen, StoreSeen, StoredOf,
-    TopicSeen, WorkerSeen,
+    TopicSeen, UsageSeen, WorkerSeen,
 };

@@ -320,6 +320,20 @@ pub struct PodSeen {
     /// The heap of its JVM; none if no JVM runs in it.
     #[serde(default)]
     pub heap: Option<Looked<HeapSeen>>,
+    /// What its containers take of memory; none if nobody asked.
+    #[serde(default)]
+    pub usage: Option<Looked<Vec<UsageSeen>>>,
+}
+
+/// A container's memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageSeen {
+    /// The container.
+    pub container: String,
+    /// What it takes, without page cache that is not in use, in bytes.
+    pub used_bytes: u64,
+    /// Its limit in bytes; none if it has none.
+    pub limit_bytes: Option<u64>,
 }
 
 /// A JVM's heap, by what its container's command and log say.

@@ -4,10 +4,12 @@
 mod recorded;
 
 use datapipe_checks::judge::judge_pods;
-use datapipe_checks::{CollectionSeen, DeployedSeen, DriftSeen, Finding, HeapSeen, Looked, Outcome, PodSeen};
+use datapipe_checks::{
+    CollectionSeen, DeployedSeen, DriftSeen, Finding, HeapSeen, Looked, Outcome, PodSeen, UsageSeen,
+};
 use serde_json::json;
 
-use recorded::deployed::{cases, full_heap, hurt_deployed, killed, pod, well};
+use recorded::deployed::{cases, full_heap, hurt_deployed, killed, near_its_limit, pod, well};
 use recorded::{NOW_MS, plan};
 
 /// The first two codes' outcomes: whether the pod is ready, and whether it was killed.
@@ -17,7 +19,7 @@ fn outcomes(seen: &Looked<DeployedSeen>) -> [Outcome; 2] {
     [findings[0].outcome, findings[1].outcome]
 }
 
-const CODES: [&str; 6] = ["DP0801", "DP0802", "DP0805", "DP0806", "DP0807", "DP0808"];
+const CODES: [&str; 7] = ["DP0801", "DP0802", "DP0805", "DP0806", "DP0807", "DP0808", "DP0809"];
 
 fn of(pods: Vec<PodSeen>) -> Looked<DeployedSeen> {
     Looked::Seen(DeployedSeen { pods, ..well() })
@@ -170,4 +172,34 @@ fn a_heap_that_nothing_tells_of_is_skipped_with_the_reason() {
     let seen = |pods| judge_pods(&plan().tables[0], &of(pods), NOW_MS)[5].seen.clone();
     assert_eq!(seen(vec![pod()]), "no JVM runs in its pod");
     assert_eq!(seen(Vec::new()), "there is no pod");
+}
+
+/// How memory is judged beside limits, and in which words.
+fn of_usage(usage: Option<Looked<Vec<UsageSeen>>>) -> (Outcome, String) {
+    let findings = judge_pods(&plan().tables[0], &of(vec![PodSeen { usage, ..pod() }]), NOW_MS);
+    let found = findings.into_iter().find(|finding| finding.code == "DP0809").unwrap();
+    (found.outcome, found.seen)
+}
+
+#[test]
+fn memory_is_judged_beside_each_container_s_own_limit() {
+    let (outcome, words) = of_usage(near_its_limit(pod()).usage);
+    assert_eq!(outcome, Outcome::Warning);
+    assert_eq!(words, "datapipe takes 14.0 MiB of 54.0 MiB, 25 %; kafka-connect takes 191.0 MiB of 196.0 MiB, 97 %");
+    let one = |used_mib: u64, limit_mib: Option<u64>| {
+        let limit_bytes = limit_mib.map(|mib| mib << 20);
+        of_usage(Some(Looked::Seen(vec![UsageSeen {
+            container: "a".to_owned(),
+            used_bytes: used_mib << 20,
+            limit_bytes,
+        }])))
+    };
+    assert_eq!(one(220, Some(250)).0, Outcome::Ok, "a JVM with a sink, under load");
+    assert_eq!(one(237, Some(250)).0, Outcome::Ok);
+    assert_eq!(one(238, Some(250)).0, Outcome::Warning);
+    assert_eq!(one(900, None), (Outcome::Ok, "a takes 900.0 MiB, without a limit".to_owned()));
+    assert_eq!(one(1, Some(0)).0, Outcome::Warning);
+    assert_eq!(of_usage(Some(Looked::Left("no metrics".to_owned()))), (Outcome::Skipped, "no metrics".to_owned()));
+    assert_eq!(of_usage(None).0, Outcome::Skipped);
+    assert_eq!(of_usage(Some(Looked::Seen(Vec::new()))).0, Outcome::Skipped);
 }

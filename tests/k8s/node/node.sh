@@ -80,5 +80,9 @@ C
 $BIN/node kube-proxy --config=/run/kube-proxy.yaml > $L/kube-proxy.log 2>&1 &
 sup() { while :; do "$@"; echo "exit $?, again" >&2; sleep 1; done; }
 sup $BIN/node policies $P/router.conf node1 10.96.0.0/16 > $L/policies.log 2>&1 &
+# It ends where the kubelet does not answer yet.
+sup $BIN/node metrics-server --kubeconfig=$P/metrics.conf --authentication-kubeconfig=$P/metrics.conf --authorization-kubeconfig=$P/metrics.conf \
+  --bind-address=10.77.0.2 --secure-port=4443 --cert-dir=/run/metrics-server --kubelet-insecure-tls --kubelet-preferred-address-types=InternalIP \
+  --metric-resolution=10s --kubelet-request-timeout=5s > $L/metrics.log 2>&1 &
 wait
 while :; do sleep 3600; done

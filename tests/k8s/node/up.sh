@@ -34,6 +34,7 @@ K
   conf kubelet.conf system:node:node1 system:nodes 127.0.0.1
   conf proxy.conf system:kube-proxy "" 127.0.0.1
   conf router.conf kube-router system:masters 127.0.0.1
+  conf metrics.conf metrics-server system:masters 127.0.0.1
 fi
 for c in cpu cpuacct cpuset memory devices freezer blkio pids systemd; do mkdir -p /sys/fs/cgroup/$c/datapipe-k8s; done
 cat /sys/fs/cgroup/cpuset/cpuset.cpus > /sys/fs/cgroup/cpuset/datapipe-k8s/cpuset.cpus; cat /sys/fs/cgroup/cpuset/cpuset.mems > /sys/fs/cgroup/cpuset/datapipe-k8s/cpuset.mems

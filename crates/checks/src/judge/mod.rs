@@ -13,6 +13,7 @@ mod readers;
 mod roots;
 mod server;
 mod store;
+mod usage;
 mod worker;
 
 use datapipe_connect::Expanded;

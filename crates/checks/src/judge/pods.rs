@@ -1,6 +1,6 @@
 use datapipe_core::plan::{PipelinePlan, Problem};
 
-use super::{age_words, heap};
+use super::{age_words, heap, usage};
 use crate::finding::{Finding, Findings};
 use crate::seen::{DeployedSeen, DriftSeen, Looked, PodSeen};
 
@@ -8,7 +8,7 @@ use crate::seen::{DeployedSeen, DriftSeen, Looked, PodSeen};
 const LATELY_MS: i64 = 24 * 3_600_000;
 /// What may keep a pod from being ready that is well itself. Whether it does is known with all findings.
 const WAITED_FOR: [&str; 3] = ["DP0401", "DP0301", "DP0501"];
-const CODES: [&str; 6] = ["DP0801", "DP0802", "DP0805", "DP0806", "DP0807", "DP0808"];
+const CODES: [&str; 7] = ["DP0801", "DP0802", "DP0805", "DP0806", "DP0807", "DP0808", "DP0809"];
 
 /// Judges a table's worker as a cluster has it, at a moment in milliseconds since 1970-01-01 UTC.
 pub fn judge_pods(pipeline: &PipelinePlan, deployed: &Looked<DeployedSeen>, now_ms: i64) -> Vec<Finding> {
@@ -21,6 +21,7 @@ pub fn judge_pods(pipeline: &PipelinePlan, deployed: &Looked<DeployedSeen>, now_
             service(worker, seen, found);
             drift(worker, &seen.drift, found);
             heap::judge(seen, found);
+            usage::judge(seen, found);
         }
         Looked::Silent(why) => {
             found.fail("DP0801", why, "see whether kubectl reaches the cluster, and name its context with --context");
@@ -29,10 +30,14 @@ pub fn judge_pods(pipeline: &PipelinePlan, deployed: &Looked<DeployedSeen>, now_
         Looked::Left(why) => CODES.iter().for_each(|code| found.skip(code, why)),
     }
     let mut findings = findings.into_inner();
-    if let Looked::Seen(DeployedSeen { pods, .. }) = deployed
-        && pods.iter().any(|pod| pod.waits)
-    {
-        findings[0].caused_by = WAITED_FOR.map(str::to_owned).into();
+    if let Looked::Seen(DeployedSeen { pods, .. }) = deployed {
+        if pods.iter().any(|pod| pod.waits) {
+            findings[0].caused_by = WAITED_FOR.map(str::to_owned).into();
+        }
+        // One that was killed for its memory, and is near its limit again, is one fault.
+        if pods.iter().filter_map(|pod| pod.ended.as_ref()).any(|why| why.contains("OOMKilled")) {
+            findings[1].caused_by.push("DP0809".to_owned());
+        }
     }
     findings
 }

@@ -20,7 +20,8 @@ pub(super) fn judge(pipeline: &PipelinePlan, worker: &WorkerSeen, found: &mut Fi
         found.fail("DP0102", format!("{health}: {health_message}"), format!("curl {url}/health"));
     }
     let Some(metrics) = &worker.metrics else {
-        return found.skip("DP0103", "the worker has no metrics of its own; with --pods DP0808 tells of a JVM's heap");
+        return found
+            .skip("DP0103", "the worker has no metrics of its own; with --pods DP0808 and DP0809 tell of its memory");
     };
     let limit = limit_bytes(pipeline);
     let resident = metrics.resident_bytes;

@@ -1,6 +1,6 @@
 use super::{Category, Check, check};
 
-pub(super) const CHECKS: [Check; 8] = [
+pub(super) const CHECKS: [Check; 9] = [
     check(
         "DP0801",
         Category::Kubernetes,
@@ -79,6 +79,16 @@ pub(super) const CHECKS: [Check; 8] = [
             "With `--pods`: the `-Xmx` of the JVM's command, and the collections that the last 2000 lines of its container's log tell of (1 MiB at most; `-Xlog:gc`, which every rendered worker has; of other lines nothing is kept). The least that the last ten of them left is in use. Above 85 % of `-Xmx` it is too much, if three or more were of the whole heap: the defaults allow a worker that falls behind to hold 78 %. Of the last ten minutes half may be spent in collections, the JVM's first minute left out: a worker that catches up at its limit of processor time spends a fifth.",
             "A heap that is nearly full is collected over and over: the worker slows down, answers late, and ends at last (`-XX:+ExitOnOutOfMemoryError`).",
             "Raise `worker.memory`: what a JVM gets beyond its default is heap. Or lower `source.queue_bytes`. Much time in collections that leave little says that the processor is short.",
+        ],
+    ),
+    check(
+        "DP0809",
+        Category::Kubernetes,
+        [
+            "containers are not near their memory limits",
+            "With `--pods`: what each container of the worker's pods takes (`metrics.k8s.io/v1beta1`, as `kubectl top pod --containers` shows it: without page cache that is not in use), beside its limit. Above 95 % is too near: JVMs were seen at 88 % of their limits under load, by design. Without metrics-server it is skipped.",
+            "At its limit a container is killed, and its table stands still until it has started again.",
+            "Raise `worker.memory`, or look for what grows: DP0808 says how full a JVM's heap is, which is a part of it only.",
         ],
     ),
 ];

@@ -26,7 +26,7 @@ pub(super) const CHECKS: [Check; 3] = [
         Category::Worker,
         [
             "the worker has memory left and its tasks do not fail again and again",
-            "`GET /metrics` of a native worker: resident memory beside the planned limit, and failed runs of its tasks: more than five, of which the last ended within 30 s. Kafka Connect has no such page: DP0808 tells of its heap.",
+            "`GET /metrics` of a native worker: resident memory beside the planned limit, and failed runs of its tasks: more than five, of which the last ended within 30 s. Kafka Connect has no such page: DP0808 and DP0809 tell of its memory.",
             "At its limit a pod is killed; a task that fails and is tried again is RUNNING most of the time.",
             "Raise `worker.memory`, or look for what grows. For failed runs read the worker's log: each one has its reason there.",
         ],

@@ -1,7 +1,7 @@
 //! A worker on a cluster. Each of these was seen on a real one: `tests/e2e/tests/deployment/roots` makes them.
 
 use datapipe_checks::judge::{fold, judge, judge_pods};
-use datapipe_checks::{CollectionSeen, DeployedSeen, DriftSeen, Finding, HeapSeen, Looked, PodSeen, Seen};
+use datapipe_checks::{CollectionSeen, DeployedSeen, DriftSeen, Finding, HeapSeen, Looked, PodSeen, Seen, UsageSeen};
 use datapipe_core::plan::PipelinePlan;
 use serde_json::{Value, json};
 
@@ -87,7 +87,23 @@ fn of_pods() -> Vec<Case> {
             Vec::new(),
             DeployedSeen { pods: vec![PodSeen { heap: Some(full_heap()), ..pod() }], ..well() },
         ),
+        ("container near its memory limit", Vec::new(), DeployedSeen { pods: vec![near_its_limit(pod())], ..well() }),
+        (
+            "container near its memory limit, and killed before",
+            Vec::new(),
+            DeployedSeen { pods: vec![near_its_limit(killed(1))], ..well() },
+        ),
     ]
+}
+
+/// A hybrid's containers, one of which takes 97 % of what it may.
+pub(crate) fn near_its_limit(pod: PodSeen) -> PodSeen {
+    let one = |container: &str, used_mib: u64, limit_mib: u64| UsageSeen {
+        container: container.to_owned(),
+        used_bytes: used_mib << 20,
+        limit_bytes: Some(limit_mib << 20),
+    };
+    PodSeen { usage: Some(Looked::Seen(vec![one("datapipe", 14, 54), one("kafka-connect", 191, 196)])), ..pod }
 }
 
 /// The heap of a JVM that collects all of it over and over, and gets nothing.

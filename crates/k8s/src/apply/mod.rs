@@ -15,6 +15,7 @@ mod pods;
 mod preflight;
 mod prune;
 mod tool;
+mod usage;
 mod wait;
 
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub use difference::{Change, What};
 pub use jvm::JvmView;
 pub use operate::{Action, operate};
 pub use pods::{PodView, WorkerView};
+pub use usage::UsageView;
 
 use crate::options::RenderOptions;
 use crate::{Tree, render};

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::cluster::{Cluster, ClusterError, name, title};
 use super::judge::{ended, limit, not_ready, unmade, waits};
 use super::jvm::JvmView;
+use super::usage::{UsageView, usage};
 use crate::tree::Tree;
 
 /// So many fields of an object are named at most.
@@ -25,7 +26,7 @@ pub struct WorkerView {
 }
 
 /// A pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodView {
     /// Its name.
     pub name: String,
@@ -43,6 +44,8 @@ pub struct PodView {
     pub limits: Vec<String>,
     /// The JVM in it; none if none runs.
     pub jvm: Option<JvmView>,
+    /// What its containers take of memory, or why that is not known.
+    pub usage: Result<Vec<UsageView>, String>,
 }
 
 impl Cluster {
@@ -53,7 +56,8 @@ impl Cluster {
         let object = |kind: &str| json!({ "kind": kind, "metadata": { "name": app } });
         let deployment = permitted(self.live(&object("Deployment")).await)?;
         let service = permitted(self.live(&object("Service")).await)?;
-        let mut views: Vec<PodView> = pods.iter().map(view).collect();
+        let metrics = self.metrics(app).await;
+        let mut views: Vec<PodView> = pods.iter().map(|pod| view(pod, &metrics)).collect();
         for (view, pod) in views.iter_mut().zip(&pods) {
             self.explain(view).await?;
             view.jvm = self.jvm(pod).await;
@@ -129,7 +133,7 @@ fn astray(service: Option<&Value>, pods: &[Pod]) -> Option<String> {
     Some(format!("it leads to pods with {}, and none of the worker's is one", words.join(", ")))
 }
 
-fn view(pod: &Pod) -> PodView {
+fn view(pod: &Pod, metrics: &Result<Vec<Value>, String>) -> PodView {
     let containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
     let worst = containers.clone().max_by_key(|container| container.restart_count);
     let times = |count: i32| u32::try_from(count).unwrap_or(0);
@@ -146,6 +150,7 @@ fn view(pod: &Pod) -> PodView {
         limits: containers.map(|container| format!("{} {}", container.name, of(&container.name))).collect(),
         // Its log is still to be read.
         jvm: None,
+        usage: usage(pod, metrics),
     }
 }
 
@@ -184,15 +189,17 @@ mod tests {
             ended_ms: Some(1_795_680_000_000),
             limits: vec!["datapipe its limit".to_owned(), "kafka-connect 250Mi".to_owned()],
             jvm: None,
+            usage: Err("nobody serves them".to_owned()),
         };
-        assert_eq!(view(&serde_json::from_value(pod).unwrap()), expected);
+        let metrics = Err("nobody serves them".to_owned());
+        assert_eq!(view(&serde_json::from_value(pod).unwrap(), &metrics), expected);
     }
 
     #[test]
     fn a_pod_that_never_ended_has_nothing_to_tell() {
         let pod =
             json!({ "metadata": { "name": "a" }, "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
-        let view = view(&serde_json::from_value(pod).unwrap());
+        let view = view(&serde_json::from_value(pod).unwrap(), &Ok(Vec::new()));
         assert_eq!((view.restarts, view.ended, view.ended_ms), (0, None, None));
     }
 

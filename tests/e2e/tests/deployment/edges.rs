@@ -134,8 +134,19 @@ fn what_workers_reach_is_seen_from_where_they_are() {
     patch(&bed, "s3", &json!({ "op": "replace", "path": "/spec/ingress/0/from", "value": nobody }));
     shows(&bed, &[("orders", "DP0904"), ("products", "DP0904"), ("users", "DP0904")]);
     bed.as_planned(&policies);
-    shows(&bed, &[]);
+    let findings = shows(&bed, &[]);
     assert_eq!(looking_pods(&bed), "");
+    // By the rights to read logs and metrics.
+    for (table, code, outcome) in [
+        ("users", "DP0808", "ok"),
+        ("order_items", "DP0808", "ok"),
+        ("orders", "DP0808", "skipped"),
+        ("users", "DP0809", "ok"),
+        ("orders", "DP0809", "ok"),
+    ] {
+        let found = findings.iter().find(|finding| finding["table"] == table && finding["code"] == code).unwrap();
+        assert_eq!(found["outcome"], outcome, "{found}");
+    }
 
     a_pod_that_cannot_look_is_a_finding(&bed);
     broken_off_it_leaves_no_pod(&bed);

@@ -62,6 +62,11 @@ impl Container {
         line.trim().parse().unwrap()
     }
 
+    /// What it takes as the metrics API counts it, in MiB: without page cache that is not in use.
+    pub(crate) fn working_set(&self) -> u64 {
+        (self.number("memory.usage_in_bytes", "") - self.number("memory.stat", "total_inactive_file ")) / MIB
+    }
+
     /// Looks at what is resident.
     pub(crate) fn look(&mut self) {
         self.resident_max = self.resident_max.max(self.number("memory.stat", "total_rss "));

@@ -7,10 +7,14 @@ use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::bed::{Bed, Deployment, NAMESPACE, text, until};
+use crate::memory::Container;
 
-/// Until a JVM has started and collected, and metrics are told.
+/// Until a JVM has started and collected, and the metrics tell of it.
 const SHOWS_MAX_S: u64 = 120;
 const HEAP: &str = "DP0808";
+const MEMORY: &str = "DP0809";
+/// So much shared memory a container has at most.
+const SHARED_MAX_MIB: u64 = 64;
 /// Of this a worker that has its source alone, and few rows, leaves a little free: 19 to 20 MiB are in use.
 const TIGHT_MIB: u32 = 22;
 
@@ -81,4 +85,49 @@ fn what_heaps_hold_is_told_and_one_that_is_nearly_full_is_named() {
     }
     bed.as_planned(&tree.join(format!("{app}-deployment.json")));
     becomes(&bed, "order_items", HEAP, "ok");
+}
+
+/// Has a file of that size, which is memory, in a worker's JVM container; none of no size.
+fn hold(bed: &Bed, app: &str, mib: u64) {
+    let line = format!("if [ {mib} = 0 ]; then rm /dev/shm/held; else head -c {mib}M /dev/zero > /dev/shm/held; fi");
+    let container = (NAMESPACE, &*format!("deployment/{app}"), "kafka-connect");
+    let output = bed.exec(container, &["bash", "-c", &line]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
+#[ignore = "scripts/k8s test starts the node that it needs"]
+fn memory_is_told_beside_its_limit_and_what_is_near_it_is_named() {
+    let bed = Bed::find();
+    bed.deployed(Deployment::Mixed);
+    bed.rows(2000);
+    for (table, limits) in [
+        ("users", &["datapipe takes ", " MiB of 54.0 MiB, ", "kafka-connect takes ", " MiB of 196.0 MiB, "][..]),
+        ("products", &["datapipe takes ", " MiB of 54.0 MiB, ", "kafka-connect takes ", " MiB of 196.0 MiB, "]),
+        ("orders", &["datapipe takes ", " MiB of 250.0 MiB, "]),
+        ("order_items", &["kafka-connect takes ", " MiB of 250.0 MiB, "]),
+    ] {
+        let words = becomes(&bed, table, MEMORY, "ok");
+        for part in limits {
+            assert!(words.contains(part), "{part}: {words}");
+        }
+    }
+
+    // As much as leaves 6 MiB, when the JVM has all the heap that it takes: 97 %.
+    let (app, target) = ("kafka-connect-users", 190);
+    let containers = Container::of(&bed, app);
+    let jvm = containers.iter().find(|one| one.name == "kafka-connect").unwrap();
+    bed.rows(20_000);
+    until("its heap", 90, || jvm.working_set() + SHARED_MAX_MIB >= target);
+    bed.holds("objects", "users");
+    let used = jvm.working_set();
+    println!("    {used} MiB are in use, {} are added", target - used);
+    hold(&bed, app, target - used);
+    let words = becomes(&bed, "users", MEMORY, "warning");
+    let findings = verify(&bed);
+    let wrong = |one: &&Value| one["outcome"] == "warning" || one["outcome"] == "failed";
+    let wrong: Vec<&Value> = findings.iter().filter(wrong).collect();
+    assert_eq!(wrong.len(), 1, "{words}: {wrong:#?}");
+    hold(&bed, app, 0);
+    becomes(&bed, "users", MEMORY, "ok");
 }

@@ -67,7 +67,7 @@ impl Amount {
 }
 
 /// A quantity of Kubernetes in thousandths: `100m`, `1.5`, `250Mi`, `2G`, `1e3`. None if it is none.
-pub(super) fn thousandths(quantity: &Value) -> Option<u128> {
+pub(in crate::apply) fn thousandths(quantity: &Value) -> Option<u128> {
     let text = quantity.as_str().map_or_else(|| quantity.to_string(), str::to_owned);
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(end);

@@ -1,6 +1,6 @@
 //! What keeps an apply from working, found before anything is sent; all of it at once.
 
-mod amount;
+pub(super) mod amount;
 mod place;
 mod room;
 
