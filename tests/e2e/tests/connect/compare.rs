@@ -163,18 +163,17 @@ async fn flow(stage: &Stage, sides: &[Side; 2]) {
             })
             .await;
         println!("topics of {}: {topics}", side.name);
+        // Debezium's offset has not all of them before the stream has begun.
+        let told = |offset: &Value| ["lsn", "lsn_proc", "txId", "ts_usec"].iter().all(|field| offset[field].is_u64());
         let offsets = side
             .until_holds(&format!("/connectors/{NAME}/offsets"), |offsets| {
-                offsets["offsets"][0]["offset"]["lsn"].is_u64()
-                    && offsets["offsets"][0]["offset"].get("snapshot").is_none()
+                let offset = &offsets["offsets"][0]["offset"];
+                told(offset) && offset.get("snapshot").is_none()
             })
             .await;
         println!("offsets of {}: {offsets}", side.name);
         assert_eq!(offsets["offsets"].as_array().unwrap().len(), 1);
         assert_eq!(offsets["offsets"][0]["partition"], json!({ "server": "{side}" }));
-        for field in ["lsn", "lsn_proc", "txId", "ts_usec"] {
-            assert!(offsets["offsets"][0]["offset"][field].is_u64(), "{} {field}: {offsets}", side.name);
-        }
     }
 }
 
