@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use datapipe_checks::Category;
 use datapipe_core::settings::Span;
 use datapipe_core::table::WorkerKind;
 
@@ -141,6 +142,9 @@ pub(crate) struct LookArguments {
     /// How long each system may take to answer
     #[arg(long, value_name = "TIME", default_value = "10s")]
     pub(crate) timeout: Span,
+    /// Which of postgres, kafka and s3; the ways to them are always tried [default: all]
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub(crate) only: Vec<Category>,
     /// Compare the table's rows with its objects, too
     #[arg(long)]
     pub(crate) data: bool,

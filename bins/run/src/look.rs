@@ -18,6 +18,13 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// And those of the servers may not know it yet: so long a way that is closed is tried again.
 const PATIENCE: Duration = Duration::from_secs(12);
 
+/// What is looked at.
+const SERVERS: [(Server, Category, EdgeTo); 3] = [
+    (Server::Postgres, Category::Postgres, EdgeTo::Postgres),
+    (Server::Kafka, Category::Kafka, EdgeTo::Kafka),
+    (Server::S3, Category::S3, EdgeTo::S3),
+];
+
 pub(crate) fn run(arguments: &LookArguments) -> Exit {
     with_runtime(async |stop| {
         let plan = match crate::planned(&arguments.selection) {
@@ -51,13 +58,18 @@ async fn seen(plan: &Plan, pipeline: &PipelinePlan, arguments: &LookArguments) -
         secrets::resolve(reference).map_err(|error| format!("{}; {}", report::chain(&error), error.hint()))
     };
     let elsewhere = |category| (category, "it is asked by whoever verifies".to_owned());
-    let left_out = BTreeMap::from([Category::Worker, Category::Connector, Category::Network].map(elsewhere));
+    let mut left_out = BTreeMap::from([Category::Worker, Category::Connector, Category::Network].map(elsewhere));
+    let wants = |category| arguments.only.is_empty() || arguments.only.contains(&category);
+    for (_, category, _) in SERVERS.into_iter().filter(|(_, category, _)| !wants(*category)) {
+        left_out.insert(category, "not asked for by --only".to_owned());
+    }
+    let asked_for = SERVERS.into_iter().filter(|(_, category, _)| wants(*category));
     let servers = Servers::new(plan, "localhost", arguments.timeout.0, &resolve).without(left_out);
     // First: once these are open, whatever holds for this pod is in force.
     let edges = servers.edges(plan, pipeline, PATIENCE, true).await;
     let mut alone = plan.clone();
     alone.tables.retain(|one| one.names.table == pipeline.names.table);
-    let (mut seen, problems) = tokio::join!(look(&servers, plan, pipeline), own_test(&alone, &edges));
+    let (mut seen, problems) = tokio::join!(look(&servers, plan, pipeline), own_test(&alone, &edges, asked_for));
     // It goes through the pod's log, which others may keep, and may hold values of a row.
     if let Looked::Seen(cluster) = &mut seen.kafka
         && let Some(letter) = &mut cluster.last_letter
@@ -79,15 +91,15 @@ async fn proof(servers: &Servers, pipeline: &PipelinePlan, arguments: &LookArgum
 }
 
 /// What a start would find. What no way leads to is not waited for once more.
-async fn own_test(plan: &Plan, edges: &EdgesSeen) -> Vec<Problem> {
+async fn own_test(
+    plan: &Plan,
+    edges: &EdgesSeen,
+    asked_for: impl Iterator<Item = (Server, Category, EdgeTo)>,
+) -> Vec<Problem> {
     let (mut open, mut problems) = (Vec::new(), Vec::new());
-    for (server, to, name) in [
-        (Server::Postgres, EdgeTo::Postgres, "postgres"),
-        (Server::Kafka, EdgeTo::Kafka, "kafka"),
-        (Server::S3, EdgeTo::S3, "s3"),
-    ] {
+    for (server, category, to) in asked_for {
         if edges.edges.iter().any(|edge| edge.to == to && edge.way != Way::Open) {
-            problems.push(Problem::new(name, "was not tested, as the way to it is closed", "open the way"));
+            problems.push(Problem::new(category.word(), "was not tested, as the way to it is closed", "open the way"));
         } else {
             open.push(server);
         }

@@ -20,7 +20,7 @@ pub(crate) struct Cli {
     pub(crate) tables: Vec<String>,
     /// Which kinds of checks: worker, connector, postgres, kafka, s3, data, canary, kubernetes, network [default: all
     /// but data, canary and kubernetes]
-    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = category)]
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
     pub(crate) only: Vec<Category>,
     /// Where the workers' REST ports are asked
     #[arg(long, value_name = "HOST", default_value = "localhost")]
@@ -166,14 +166,6 @@ const EXIT_CODES: &str = "Exit codes: 0 nothing is wrong; 1 a check failed; 2 a 
                           wrong command line; 70 defect; 78 wrong settings, nothing was looked at; 130 a look from inside was \
                           interrupted, and its pods were deleted.\n\
                           Every code has its page in docs/checks.";
-
-fn category(text: &str) -> Result<Category, String> {
-    let known = Category::ALL.into_iter().find(|category| category.word() == text);
-    known.ok_or_else(|| {
-        let words = Category::ALL.map(Category::word);
-        format!("{text:?} is none of {}", words.join(", "))
-    })
-}
 
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {

@@ -1,7 +1,5 @@
 //! A deployment's servers, from where its workers are.
 
-use std::time::Duration;
-
 use datapipe_checks::look::{Proof, asked, within};
 use datapipe_checks::{Category, Looked, Seen, SeenInside, WorkerSeen};
 use datapipe_core::plan::{PipelinePlan, Plan, Problem};
@@ -36,7 +34,6 @@ pub(crate) struct Inside {
     options: RenderOptions,
     only: Vec<Category>,
     host: String,
-    limit: Duration,
     what: InsideLook,
 }
 
@@ -51,8 +48,8 @@ impl Inside {
             Err(error) => Err(error.to_string()),
         };
         let run = format!("{}-{}", now_ms(), std::process::id());
-        let what = InsideLook { run, proof: proof_flags(cli) };
-        Self { cluster, options, only: cli.only.clone(), host: cli.host.clone(), limit: cli.timeout.0, what }
+        let what = InsideLook { run, timeout: cli.timeout.0, flags: flags(cli), compares: cli.compares() };
+        Self { cluster, options, only: cli.only.clone(), host: cli.host.clone(), what }
     }
 
     /// Looks at one table.
@@ -80,7 +77,7 @@ impl Inside {
     pub(crate) async fn remove(&self) {
         let Ok(cluster) = &self.cluster else { return };
         // Kubernetes ends them by their deadline otherwise, and the next run takes them away.
-        let _ = tokio::time::timeout(self.limit, cluster.remove_looks(&self.what.run)).await;
+        let _ = tokio::time::timeout(self.what.timeout, cluster.remove_looks(&self.what.run)).await;
     }
 
     fn wants(&self, category: Category) -> bool {
@@ -92,7 +89,7 @@ impl Inside {
     }
 
     async fn servers(&self, plan: &Plan, pipeline: &PipelinePlan) -> Looked<SeenInside> {
-        if self.what.proof.is_empty() && !OF_SERVERS.into_iter().any(|category| self.wants(category)) {
+        if !self.what.compares && !OF_SERVERS.into_iter().any(|category| self.wants(category)) {
             return not_asked();
         }
         let cluster = match &self.cluster {
@@ -125,21 +122,23 @@ impl Inside {
         };
         // Where a person asks it.
         let url = format!("http://{}:{}", self.host, pipeline.port);
-        within(self.limit, asked(&url, get, self.limit)).await
+        within(self.what.timeout, asked(&url, get, self.what.timeout)).await
     }
 }
 
-/// The flags by which a pod compares rows, as this run was told to.
-fn proof_flags(cli: &Cli) -> Vec<String> {
-    if !cli.compares() {
-        return Vec::new();
+/// The flags by which a pod looks at what this run was told to look at.
+fn flags(cli: &Cli) -> Vec<String> {
+    let servers =
+        cli.only.iter().filter(|category| [Category::Postgres, Category::Kafka, Category::S3].contains(category));
+    let mut flags: Vec<String> = servers.flat_map(|category| ["--only", category.word()]).map(str::to_owned).collect();
+    if cli.compares() {
+        let proof = &cli.proof;
+        flags.extend(["--data".to_owned(), "--catch-up".to_owned(), proof.catch_up.to_string()]);
+        if proof.one_of > 1 {
+            flags.extend(["--one-of".to_owned(), proof.one_of.to_string()]);
+        }
+        flags.extend(proof.repair.then(|| "--repair".to_owned()));
     }
-    let proof = &cli.proof;
-    let mut flags = vec!["--data".to_owned(), "--catch-up".to_owned(), format!("{}s", proof.catch_up.0.as_secs())];
-    if proof.one_of > 1 {
-        flags.extend(["--one-of".to_owned(), proof.one_of.to_string()]);
-    }
-    flags.extend(proof.repair.then(|| "--repair".to_owned()));
     flags
 }
 
@@ -156,5 +155,22 @@ fn unseen(why: &str) -> Seen {
         store: Looked::Left(why()),
         edges: Looked::Left(why()),
         rest: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn a_pod_is_told_what_the_run_was_told() {
+        let told = |more: &str| flags(&Cli::parse_from(format!("datapipe-verify --inside {more}").split_whitespace()));
+        assert_eq!(told("").join(" "), "");
+        assert_eq!(told("--only worker,s3,network").join(" "), "--only s3");
+        let rows = told("--only kafka,postgres --data --catch-up 500ms --one-of 10");
+        assert_eq!(rows.join(" "), "--only kafka --only postgres --data --catch-up 500ms --one-of 10");
+        assert_eq!(told("--repair").join(" "), "--data --catch-up 2m --repair");
     }
 }

@@ -10,6 +10,8 @@ mod postgres;
 mod store;
 mod worker;
 
+use std::str::FromStr;
+
 use serde::Serialize;
 
 /// What a check is about.
@@ -34,6 +36,16 @@ pub enum Category {
     Kubernetes,
     /// The ways between a worker, its servers and whoever asks it.
     Network,
+}
+
+impl FromStr for Category {
+    type Err = String;
+
+    /// Its word; or which words there are.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|category| category.word() == text);
+        known.ok_or_else(|| format!("{text:?} is none of {}", Self::ALL.map(Self::word).join(", ")))
+    }
 }
 
 impl Category {

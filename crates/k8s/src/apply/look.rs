@@ -12,7 +12,7 @@ use crate::NAMESPACE;
 use crate::options::RenderOptions;
 use crate::worker::{InsideLook, LOOK, tool_look};
 
-/// How long a look may take, its image included.
+/// How long a look may take, its image included, beside the servers' answers.
 const LOOK_MAX: Duration = Duration::from_secs(90);
 /// And one that compares rows: some hundred million of them.
 const PROOF_MAX: Duration = Duration::from_secs(4 * 60 * 60);
@@ -29,7 +29,7 @@ impl Cluster {
         options: &RenderOptions,
         what: &InsideLook,
     ) -> Result<String, String> {
-        let limit = if what.proof.is_empty() { LOOK_MAX } else { PROOF_MAX };
+        let limit = what.timeout.saturating_add(if what.compares { PROOF_MAX } else { LOOK_MAX });
         let life_s = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
         let pod = tool_look(plan, options, pipeline, what, life_s).map_err(|problems| problems.to_string())?;
         let image = &options.worker_image;

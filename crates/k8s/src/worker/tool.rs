@@ -1,7 +1,9 @@
 //! Pods that run once, where the workers will be: they ask servers and images, and say what they found.
 
+use std::time::Duration;
+
 use datapipe_core::plan::{PipelinePlan, Plan, Problems};
-use datapipe_core::settings::{Role, Settings};
+use datapipe_core::settings::{Role, Settings, Span};
 use k8s_openapi::api::core::v1::{
     Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource, ObjectFieldSelector, Pod, PodReadinessGate, PodSpec,
     Volume,
@@ -44,8 +46,12 @@ const NEVER_READY: &str = "datapipe/looks-only";
 pub struct InsideLook {
     /// The mark of the run that makes the pods, as the value of a label.
     pub run: String,
-    /// The flags of `datapipe-run look` by which rows are compared; none if they are not.
-    pub proof: Vec<String>,
+    /// How long each server may take to answer.
+    pub timeout: Duration,
+    /// Further flags of `datapipe-run look`.
+    pub flags: Vec<String>,
+    /// Whether rows are compared, which takes memory, files and time.
+    pub compares: bool,
 }
 
 /// `datapipe-run` with these words, for all tables of the plan, with the secrets that a worker has.
@@ -88,7 +94,8 @@ pub(crate) fn look(
     life_s: i64,
 ) -> Result<Pod, Problems> {
     let mut arguments = words(["look", &pipeline.names.table]);
-    arguments.extend(what.proof.iter().cloned());
+    arguments.extend(words(["--timeout", &Span(what.timeout).to_string()]));
+    arguments.extend(what.flags.iter().cloned());
     let mut pod = servers(plan, options, &arguments, life_s)?;
     let mut all = worker_labels(pipeline);
     all.insert(LOOK.to_owned(), what.run.clone());
@@ -96,7 +103,7 @@ pub(crate) fn look(
     pod.metadata.generate_name = Some("datapipe-look-".to_owned());
     if let Some(spec) = &mut pod.spec {
         spec.readiness_gates = Some(vec![PodReadinessGate { condition_type: NEVER_READY.to_owned() }]);
-        let compares = !what.proof.is_empty();
+        let compares = what.compares;
         let (memory_mib, cpu_millis) =
             if compares { (PROOF_MEMORY_MIB, PROOF_CPU_MILLIS) } else { (LOOK_MEMORY_MIB, CPU_MILLIS) };
         for container in &mut spec.containers {
@@ -264,7 +271,8 @@ mod tests {
     fn a_look_is_for_policies_what_the_worker_is_and_gets_no_request() {
         let (plan, options) = planned(&settings_of(&json!({})));
         let pipeline = plan.tables.iter().find(|pipeline| pipeline.names.table == "users").unwrap();
-        let mut what = InsideLook { run: "7-1".to_owned(), proof: Vec::new() };
+        let mut what =
+            InsideLook { run: "7-1".to_owned(), timeout: Duration::from_secs(10), flags: Vec::new(), compares: false };
         let pod = look(&plan, &options, pipeline, &what, 90).unwrap();
         let mut labels = pod.metadata.labels.clone().unwrap();
         assert_eq!(labels.remove(LOOK).as_deref(), Some("7-1"));
@@ -275,18 +283,18 @@ mod tests {
         assert_eq!(spec.readiness_gates.as_ref().unwrap().len(), 1);
         assert!(spec.containers.iter().all(|container| container.ports.is_none()), "the Service's port is named");
         let command = spec.containers[0].command.as_ref().unwrap().join(" ");
-        assert!(command.starts_with("datapipe-run look users --config"), "{command}");
+        assert!(command.starts_with("datapipe-run look users --timeout 10s --config"), "{command}");
         // Secrets are named, and never there.
         let text = serde_json::to_string(&pod).unwrap();
         let literal = spec.containers[0].env.iter().flatten().find(|variable| variable.value.is_some());
         assert!(literal.is_none() && text.contains("secretName"), "{text}");
 
-        what.proof = words(["--data", "--one-of", "10"]);
+        (what.flags, what.compares) = (words(["--data", "--one-of", "10"]), true);
         let spec = look(&plan, &options, pipeline, &what, 14_400).unwrap().spec.unwrap();
         assert_eq!(spec.active_deadline_seconds, Some(14_400));
         let container = &spec.containers[0];
         let command = container.command.as_ref().unwrap().join(" ");
-        assert!(command.starts_with("datapipe-run look users --data --one-of 10 --config"), "{command}");
+        assert!(command.starts_with("datapipe-run look users --timeout 10s --data --one-of 10 --config"), "{command}");
         let mounted = container.volume_mounts.iter().flatten().find(|mount| mount.mount_path == "/tmp").unwrap();
         let volume = spec.volumes.iter().flatten().find(|volume| volume.name == mounted.name).unwrap();
         assert!(volume.empty_dir.as_ref().unwrap().size_limit.is_some(), "files for all events, and a bound");

@@ -113,6 +113,11 @@ fn what_workers_reach_is_seen_from_where_they_are() {
     }
     assert_eq!(looking_pods(&bed), "", "they are deleted");
 
+    let (code, findings) = verify(&bed, &["--only", "s3", "--table", "orders", "--timeout", "20s"]);
+    let of_store =
+        |finding: &Value| finding["table"] == "orders" && finding["code"].as_str().unwrap().starts_with("DP05");
+    assert!(code == Some(0) && !findings.is_empty() && findings.iter().all(of_store), "{findings:?}");
+
     rows_are_compared_there(&bed);
 
     let folder = tempfile::tempdir().unwrap();
