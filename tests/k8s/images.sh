@@ -122,15 +122,17 @@ for name in base jre postgres broker connect debezium archive datapipe-run bed m
     rm -rf "${work:?}/$name"
 done
 
-environment='{"Env": ["PATH=/usr/bin", "LANG=C.UTF-8"]}'
+environment='"Env": ["PATH=/usr/bin", "LANG=C.UTF-8"]'
+config="{$environment}"
 image() { # NAME LAYER...
-    words+=("$1" "$environment")
+    words+=("$1" "$config")
     for layer in "${@:2}"; do words+=("$work/$layer.tar"); done
 }
 words=()
 image datapipe-connect:4.3.1-debezium-3.7.0 base jre connect debezium archive; words+=(--)
 image apache/kafka:4.3.1 base jre broker; words+=(--)
-image "postgres:$postgres_major" base postgres; words+=(--)
+# As its official image: by SIGTERM it would wait for its clients, which are the workers, and they stay.
+config="{$environment, \"StopSignal\": \"SIGINT\"}" image "postgres:$postgres_major" base postgres; words+=(--)
 image localhost/minio:2026-02-12 base minio; words+=(--)
 image "$WORKER_IMAGE" base datapipe-run; words+=(--)
 image localhost/bed:1 base postgres bed

@@ -1,6 +1,9 @@
-//! What workers need: PostgreSQL with its slots and publications, topics.
+//! What workers need: servers that answer, PostgreSQL with its slots and publications, topics.
 
-use super::{Named, Scene};
+use rustix::process::Signal;
+
+use super::workers::signal;
+use super::{ALL, Named, Scene};
 use crate::bed::until;
 use crate::inside::set_policy;
 
@@ -45,5 +48,38 @@ impl Scene {
                 scene.curl("PUT", port, &format!("{source}/resume"), "");
             },
         );
+    }
+
+    /// Servers that all tables share. Rows come while they hang, so that every worker has something to do there, and none of
+    /// them is lost or doubled.
+    pub(super) fn servers(&mut self) {
+        let database = "statefulset/postgresql";
+        self.fault(
+            "PostgreSQL scaled to 0",
+            &Named::of(&ALL, "DP0301", "postgresql:5432"),
+            |scene| {
+                scene.kubectl(&["scale", database, "--replicas=0"]);
+                // It does not wait for its clients, who would stay.
+                scene.kubectl(&["wait", "--for=delete", "pod/postgresql-0", "--timeout=60s"]);
+            },
+            |scene| drop(scene.kubectl(&["scale", database, "--replicas=1"])),
+        );
+        // They are not ended: what a trial server holds goes with its pod.
+        for (fault, app, code, tables) in
+            [("Kafka hangs", "kafka", "DP0401", &ALL[..]), ("S3 hangs", "s3", "DP0501", &ALL[1..])]
+        {
+            self.fault(
+                fault,
+                &Named::of(tables, code, "no answer"),
+                |scene| {
+                    signal(&scene.bed, app, Signal::STOP);
+                    scene.bed.rows(50);
+                },
+                |scene| signal(&scene.bed, app, Signal::CONT),
+            );
+        }
+        for (table, from) in ALL.iter().zip(["topic", "objects", "objects", "objects"]) {
+            self.bed.holds(from, table);
+        }
     }
 }

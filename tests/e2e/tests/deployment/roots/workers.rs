@@ -159,7 +159,8 @@ impl Scene {
         let jvm = "kafka-connect-order-items";
         self.fault(
             "JVM that hangs",
-            &Named::of(&["order_items"], "DP0801", "its readiness probe fails").so("DP0101", "no answer"),
+            // It is silent as long as its Service leads to it, and then nobody is there.
+            &Named::of(&["order_items"], "DP0801", "its readiness probe fails").so("DP0101", ""),
             |scene| signal(&scene.bed, jvm, Signal::STOP),
             |scene| signal(&scene.bed, jvm, Signal::CONT),
         );
