@@ -115,7 +115,9 @@ fn what_workers_reach_is_seen_from_where_they_are() {
 
     let (code, findings) = verify(&bed, &["--only", "s3", "--table", "orders", "--timeout", "20s"]);
     let (ok, others): (Vec<_>, Vec<_>) = findings.iter().partition(|finding| finding["outcome"] == "ok");
-    let ok: Vec<_> = ok.iter().map(|finding| finding["code"].as_str().unwrap()).collect();
+    let codes = ok.iter().map(|finding| finding["code"].as_str().unwrap());
+    // The pods are looked at whenever one is made.
+    let ok: Vec<_> = codes.filter(|code| !code.starts_with("DP08")).collect();
     assert_eq!((code, ok), (Some(0), vec!["DP0501", "DP0502", "DP0503", "DP0504"]));
     assert!(others.iter().all(|finding| finding["outcome"] == "skipped"), "{others:?}");
 
