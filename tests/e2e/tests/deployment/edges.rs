@@ -67,7 +67,7 @@ fn roots(findings: &[Value]) -> Vec<(&str, &str)> {
 fn shows(bed: &Bed, expected: &[(&str, &str)]) -> Vec<Value> {
     let mut found = Vec::new();
     until(&format!("{expected:?}"), SHOWS_MAX_S, || {
-        found = verify(bed, &[]).1;
+        found = verify(bed, &["--timeout", "4s"]).1;
         for finding in wrong(&found) {
             println!("      {finding}");
         }
