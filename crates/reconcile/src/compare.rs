@@ -12,7 +12,7 @@ use crate::proof::{Object, Truncate};
 use crate::report::{Example, Report};
 use crate::row;
 use crate::scope::Scope;
-use crate::spill::{LEVELS_MAX, Part, Records, split};
+use crate::spill::{LEVELS_MAX, Part, Record, Records, split};
 
 /// What a key costs in memory beside its own bytes and its row's: the map's slot, the state, the allocator.
 const KEY_OVERHEAD_BYTES: usize = 256;
@@ -31,6 +31,7 @@ pub(crate) struct Compare {
     pub(crate) scope: Scope,
     pub(crate) objects: Vec<Object>,
     pub(crate) truncates: Vec<Truncate>,
+    pub(crate) later: Vec<Truncate>,
 }
 
 impl Compare {
@@ -97,6 +98,7 @@ impl Compare {
         let mut records = Records::of(events).map_err(ReconcileError::Spill)?;
         while let Some(record) = records.next().map_err(ReconcileError::Spill)? {
             let op = Op::of(record.op).expect("written by Proof::line");
+            let op = if op.is_reread() && self.is_later(&record) { Op::Later } else { op };
             if !keys.contains_key(record.key) {
                 memory += record.key.len() + KEY_OVERHEAD_BYTES;
                 keys.insert(record.key.into(), (State::default(), false));
@@ -148,6 +150,14 @@ impl Compare {
             } else {
                 (state.lsn..lsn).contains(&truncate.lsn)
             }
+        })
+    }
+
+    /// Whether an incremental snapshot has looked at a table that had been emptied after the table's rows were read.
+    fn is_later(&self, record: &Record<'_>) -> bool {
+        let partition = self.objects[record.object as usize].partition;
+        self.later.iter().any(|truncate| {
+            if truncate.partition == partition { truncate.place < record.place } else { truncate.lsn <= record.lsn }
         })
     }
 

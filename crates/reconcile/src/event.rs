@@ -24,11 +24,19 @@ struct Source<'a> {
     xid: Option<u64>,
     #[serde(borrow, default)]
     snapshot: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    sequence: Option<&'a RawValue>,
 }
 
 impl Source<'_> {
     fn is_incremental(&self) -> bool {
         self.snapshot.is_some_and(|snapshot| snapshot.get() == r#""incremental""#)
+    }
+
+    /// The second LSN of a text that holds an array of two.
+    fn point(&self) -> Option<u64> {
+        let text = self.sequence?.get().trim_end_matches(['"', ']', '\\']);
+        text.rsplit(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
     }
 }
 
@@ -109,7 +117,7 @@ impl Op {
 pub(crate) struct Event<'a> {
     /// What happened.
     pub(crate) what: What<'a>,
-    /// `source.lsn`; 0 without one.
+    /// `source.lsn`, or of what an incremental snapshot says the last change before it, by `source.sequence`; 0 without one.
     pub(crate) lsn: u64,
     /// `source.txId`, without its epoch as Debezium writes it.
     pub(crate) xid: Option<u32>,
@@ -132,6 +140,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<Event<'_>, String> {
     let lsn = envelope.source.lsn.unwrap_or(0);
     // The lower half tells the transaction, whether the epoch is there or not.
     let xid = envelope.source.xid.and_then(|xid| u32::try_from(xid & u64::from(u32::MAX)).ok());
+    let lsn = if envelope.source.is_incremental() { envelope.source.point().unwrap_or(0) } else { lsn };
     let event = |what| Event { what, lsn, xid };
     let (op, image, name) = match envelope.op {
         "t" => return Ok(event(What::Truncate)),
@@ -169,6 +178,19 @@ mod tests {
         assert_eq!(parse(line), row(Op::Reread, 0, None, r#"{"id":1}"#));
         let line = br#"{"before":{"id":1},"after":null,"source":{"snapshot":"incremental","lsn":null},"op":"d"}"#;
         assert_eq!(parse(line), row(Op::Missing, 0, None, r#"{"id":1}"#));
+        for (sequence, lsn) in [
+            (r#""[\"24\",\"31\"]""#, 31),
+            (r#""[null,\"31\"]""#, 31),
+            (r#""[\"24\",null]""#, 0),
+            (r#""[]""#, 0),
+            ("null", 0),
+            ("7", 7),
+        ] {
+            let line = format!(
+                r#"{{"before":{{"id":1}},"source":{{"snapshot":"incremental","sequence":{sequence}}},"op":"d"}}"#
+            );
+            assert_eq!(parse(line.as_bytes()), row(Op::Missing, lsn, None, r#"{"id":1}"#), "{sequence}");
+        }
         let truncate = Event { what: What::Truncate, lsn: 9, xid: None };
         assert_eq!(parse(br#"{"source":{"lsn":9},"op":"t"}"#), Ok(truncate));
         assert!(parse(br#"{"before":null,"after":null,"source":{},"op":"u"}"#).unwrap_err().contains("`after`"));

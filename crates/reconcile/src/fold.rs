@@ -87,7 +87,7 @@ impl State {
         self.fresh = (op == Op::Read).then_some(record.lsn);
         if op == Op::Read {
             self.read = self.read.max(record.lsn);
-        } else {
+        } else if !op.is_reread() {
             self.changed = self.changed.max(record.lsn);
         }
         (self.object, self.place, self.lsn, self.seen) = (record.object, record.place, record.lsn, true);

@@ -29,6 +29,8 @@ pub(crate) struct Proof {
     report: Report,
     objects: Vec<Object>,
     truncates: Vec<Truncate>,
+    /// The first one of each partition that the table's rows do not know.
+    later: Vec<Truncate>,
     open: Option<Open>,
     events: Parts,
     rows: Parts,
@@ -84,6 +86,7 @@ impl Proof {
             report: Report { table: scope.table.clone(), one_of: scope.one_of, ..Report::default() },
             objects: Vec::new(),
             truncates: Vec::new(),
+            later: Vec::new(),
             open: None,
             events,
             rows,
@@ -246,6 +249,10 @@ impl Proof {
             What::Row { op, image } => (if is_later { Op::Later } else { op }, image.as_bytes()),
             What::Truncate if is_later => {
                 self.report.later += 1;
+                let partition = self.objects[object].partition;
+                if !self.later.iter().any(|before| before.partition == partition) {
+                    self.later.push(Truncate { partition, place: self.place, lsn });
+                }
                 return Ok(());
             }
             What::Truncate => return self.truncate(object, lsn).map_err(Stopped::Taker),
@@ -335,7 +342,8 @@ impl Proof {
             }
             _ => None,
         };
-        let compare = Compare { scope: self.scope, objects: self.objects, truncates: self.truncates };
+        let compare =
+            Compare { scope: self.scope, objects: self.objects, truncates: self.truncates, later: self.later };
         let mut report = self.report;
         let examples_max = compare.scope.limits.examples_max;
         for found in compare.parts(events.into_iter().zip(rows).collect())? {

@@ -116,12 +116,12 @@ fn play(steps: &[Step], first: usize) -> Played {
             255 => 't',
             // Nothing has such a row here, and an incremental snapshot says so.
             240.. if !there => {
-                played.events.push(missing(*id).in_transaction(xid));
+                played.events.push(missing(*id, lsn - 1).in_transaction(xid));
                 continue;
             }
             240.. => {
                 // It holds what the table holds here, whoever sees that.
-                played.events.push(reread(*id, &now[id]).in_transaction(xid));
+                played.events.push(reread(*id, lsn - 1, &now[id]).in_transaction(xid));
                 continue;
             }
             200.. if there => 'd',

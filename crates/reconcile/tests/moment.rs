@@ -66,20 +66,42 @@ async fn a_row_of_an_incremental_snapshot_counts_unless_something_later_is_in_it
         0,
         &[
             event('c', 1, 50, r#","v":0"#).in_transaction(2),
-            reread(1, r#","v":0"#),
+            reread(1, 50, r#","v":0"#),
             event('u', 1, 60, r#","v":1"#).in_transaction(3),
-            reread(1, r#","v":1"#),
-            reread(2, r#","v":9"#),
+            reread(1, 60, r#","v":1"#),
+            reread(2, 60, r#","v":9"#),
             event('c', 3, 55, "").in_transaction(2),
             event('d', 3, 65, "").in_transaction(3),
-            missing(3),
+            missing(3, 65),
             event('c', 4, 56, "").in_transaction(2),
-            missing(4),
+            missing(4, 65),
         ],
     );
     let scope = moment([2], 3);
     let report =
         lake.compare_in(&rows(&[r#"{"id":1,"v":0}"#, r#"{"id":2,"v":9}"#, r#"{"id":3}"#]), &scope).await.unwrap();
+    assert!(report.proven(), "{report}");
+}
+
+#[tokio::test]
+async fn an_incremental_snapshot_of_a_table_that_was_emptied_later_does_not_count() {
+    let mut lake = Lake::default();
+    lake.add(0, 0, &[event('c', 1, 50, ""), event('t', 0, 60, "").in_transaction(2), missing(1, 60)]);
+    // In another partition the LSN tells what was before it.
+    lake.add(1, 0, &[event('c', 2, 52, ""), missing(3, 52), missing(2, 60)]);
+    lake.add(2, 0, &[event('c', 4, 54, ""), missing(4, 54)]);
+    let report = lake.compare_in(&rows(&[r#"{"id":1}"#, r#"{"id":2}"#]), &moment([1], 2)).await.unwrap();
+    assert!(report.proven(), "{report}");
+    let report = lake.compare_in(&[], &moment([1, 2], 3)).await.unwrap();
+    assert!(report.proven(), "{report}");
+}
+
+#[tokio::test]
+async fn a_row_that_was_read_again_is_not_emptied_by_what_was_before_it_in_another_partition() {
+    let mut lake = Lake::default();
+    lake.add(0, 0, &[event('c', 1, 50, ""), event('t', 0, 60, "")]);
+    lake.add(1, 0, &[event('c', 2, 52, ""), event('c', 3, 70, ""), reread(3, 70, "")]);
+    let report = lake.compare_in(&rows(&[r#"{"id":3}"#]), &moment([1], 2)).await.unwrap();
     assert!(report.proven(), "{report}");
 }
 

@@ -17,7 +17,8 @@ use sha2::{Digest, Sha256};
 pub(crate) const TABLE: &str = "users";
 pub(crate) const TOPIC: &str = "cdc.public.users";
 
-/// An event: op, key, LSN, and the columns after the key.
+/// An event: op, key, LSN, and the columns after the key. The LSN of what an incremental snapshot says is that of the last change
+/// before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
     pub(crate) op: char,
@@ -32,13 +33,13 @@ pub(crate) fn event(op: char, id: u32, lsn: u64, rest: &str) -> Event {
 }
 
 /// A row that an incremental snapshot has read.
-pub(crate) fn reread(id: u32, rest: &str) -> Event {
-    event('i', id, 0, rest)
+pub(crate) fn reread(id: u32, lsn: u64, rest: &str) -> Event {
+    event('i', id, lsn, rest)
 }
 
 /// A row that an incremental snapshot has found missing.
-pub(crate) fn missing(id: u32) -> Event {
-    event('m', id, 0, "")
+pub(crate) fn missing(id: u32, lsn: u64) -> Event {
+    event('m', id, lsn, "")
 }
 
 impl Event {
@@ -54,8 +55,12 @@ impl Event {
             'm' => ('d', "incremental"),
             op => (*op, "false"),
         };
+        let place = match snapshot {
+            "incremental" => format!(r#""lsn":null,"sequence":"[null,\"{lsn}\"]""#),
+            _ => format!(r#""lsn":{lsn}"#),
+        };
         format!(
-            r#"{{"before":{before},"after":{after},"source":{{"version":"1","snapshot":"{snapshot}","txId":{xid},"lsn":{lsn}}},"op":"{op}","ts_ms":1}}"#
+            r#"{{"before":{before},"after":{after},"source":{{"version":"1","snapshot":"{snapshot}","txId":{xid},{place}}},"op":"{op}","ts_ms":1}}"#
         )
     }
 
