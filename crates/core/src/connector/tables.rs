@@ -27,6 +27,10 @@ pub(super) fn table(reader: &mut Reader<'_>) -> (String, String) {
         }
     }
     if tables.is_empty() {
+        // A list that is missing or empty was told as that.
+        if !text.trim().is_empty() {
+            reader.problem(INCLUDE, format!("{text:?} names no table"), "set one table, as in \"public.users\"");
+        }
         return none;
     }
     let named = shown(&tables);
@@ -106,6 +110,7 @@ mod tests {
             (&[(INCLUDE, "public.users,public.orders")][..], "public.users, public.orders are several tables"),
             (&[(INCLUDE, r"public\.(users|orders)")], "may match any number"),
             (&[(INCLUDE, "users")], "does not name a table with its schema"),
+            (&[(INCLUDE, " , ")], "names no table"),
             (&[(INCLUDE, "public.users"), ("table.exclude.list", ".*")], "public.users is left out"),
             (&[(INCLUDE, "public.users"), ("schema.include.list", "other")], "public.users is left out"),
         ] {
