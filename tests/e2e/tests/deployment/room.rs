@@ -117,7 +117,7 @@ fn memory_is_told_beside_its_limit_and_what_is_near_it_is_named() {
     let (app, target) = ("kafka-connect-users", 190);
     let containers = Container::of(&bed, app);
     let jvm = containers.iter().find(|one| one.name == "kafka-connect").unwrap();
-    bed.rows(20_000);
+    bed.tool(&["sql", "INSERT INTO users (name, email) SELECT 'name ' || n, '' FROM generate_series(1, 20000) n"]);
     until("its heap", 90, || jvm.working_set() + SHARED_MAX_MIB >= target);
     bed.holds("objects", "users");
     let used = jvm.working_set();
@@ -125,9 +125,13 @@ fn memory_is_told_beside_its_limit_and_what_is_near_it_is_named() {
     hold(&bed, app, target - used);
     let words = becomes(&bed, "users", MEMORY, "warning");
     let findings = verify(&bed);
-    let wrong = |one: &&Value| one["outcome"] == "warning" || one["outcome"] == "failed";
-    let wrong: Vec<&Value> = findings.iter().filter(wrong).collect();
-    assert_eq!(wrong.len(), 1, "{words}: {wrong:#?}");
+    // That an earlier test has killed a pod is told for a while.
+    let is_root = |one: &&Value| {
+        let is_wrong = one["outcome"] == "warning" || one["outcome"] == "failed";
+        is_wrong && one["caused_by"].is_null() && one["code"] != "DP0802"
+    };
+    let roots: Vec<_> = findings.iter().filter(is_root).map(|one| (&one["table"], &one["code"])).collect();
+    assert_eq!(roots, [(&json!("users"), &json!(MEMORY))], "{words}");
     hold(&bed, app, 0);
     becomes(&bed, "users", MEMORY, "ok");
 }
