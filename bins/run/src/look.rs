@@ -59,17 +59,15 @@ async fn seen(plan: &Plan, pipeline: &PipelinePlan, arguments: &LookArguments) -
     };
     let elsewhere = |category| (category, "it is asked by whoever verifies".to_owned());
     let mut left_out = BTreeMap::from([Category::Worker, Category::Connector, Category::Network].map(elsewhere));
-    let wants = |category| arguments.only.is_empty() || arguments.only.contains(&category);
-    for (_, category, _) in SERVERS.into_iter().filter(|(_, category, _)| !wants(*category)) {
-        left_out.insert(category, "not asked for by --only".to_owned());
-    }
-    let asked_for = SERVERS.into_iter().filter(|(_, category, _)| wants(*category));
+    let wants = |category: &Category| arguments.only.is_empty() || arguments.only.contains(category);
+    let (wanted, others): (Vec<_>, Vec<_>) = SERVERS.into_iter().partition(|(_, category, _)| wants(category));
+    left_out.extend(others.into_iter().map(|(_, category, _)| (category, "not asked for by --only".to_owned())));
     let servers = Servers::new(plan, "localhost", arguments.timeout.0, &resolve).without(left_out);
     // First: once these are open, whatever holds for this pod is in force.
     let edges = servers.edges(plan, pipeline, PATIENCE, true).await;
     let mut alone = plan.clone();
     alone.tables.retain(|one| one.names.table == pipeline.names.table);
-    let (mut seen, problems) = tokio::join!(look(&servers, plan, pipeline), own_test(&alone, &edges, asked_for));
+    let (mut seen, problems) = tokio::join!(look(&servers, plan, pipeline), own_test(&alone, &edges, wanted));
     // It goes through the pod's log, which others may keep, and may hold values of a row.
     if let Looked::Seen(cluster) = &mut seen.kafka
         && let Some(letter) = &mut cluster.last_letter
@@ -91,13 +89,9 @@ async fn proof(servers: &Servers, pipeline: &PipelinePlan, arguments: &LookArgum
 }
 
 /// What a start would find. What no way leads to is not waited for once more.
-async fn own_test(
-    plan: &Plan,
-    edges: &EdgesSeen,
-    asked_for: impl Iterator<Item = (Server, Category, EdgeTo)>,
-) -> Vec<Problem> {
+async fn own_test(plan: &Plan, edges: &EdgesSeen, wanted: Vec<(Server, Category, EdgeTo)>) -> Vec<Problem> {
     let (mut open, mut problems) = (Vec::new(), Vec::new());
-    for (server, category, to) in asked_for {
+    for (server, category, to) in wanted {
         if edges.edges.iter().any(|edge| edge.to == to && edge.way != Way::Open) {
             problems.push(Problem::new(category.word(), "was not tested, as the way to it is closed", "open the way"));
         } else {

@@ -9,6 +9,7 @@ use datapipe_e2e::process::program_named;
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, Deployment, NAMESPACE, TABLES, text, until};
+use crate::findings::{of, roots, word, wrong};
 
 /// New policies, and pods that were cut off, take a moment.
 const SHOWS_MAX_S: u64 = 120;
@@ -49,20 +50,6 @@ fn verify(bed: &Bed, more: &[&str]) -> (Option<i32>, Vec<Value>) {
     (output.status.code(), findings)
 }
 
-fn wrong(findings: &[Value]) -> Vec<&Value> {
-    let is_wrong = |finding: &&Value| finding["outcome"] == "failed" || finding["outcome"] == "warning";
-    findings.iter().filter(is_wrong).collect()
-}
-
-/// Table and code of what is wrong and follows from nothing else, in order.
-fn roots(findings: &[Value]) -> Vec<(&str, &str)> {
-    let roots = wrong(findings).into_iter().filter(|finding| finding["caused_by"].is_null());
-    let mut roots: Vec<_> =
-        roots.map(|finding| (finding["table"].as_str().unwrap(), finding["code"].as_str().unwrap())).collect();
-    roots.sort_unstable();
-    roots
-}
-
 /// Looks until these are the roots, and nothing else.
 fn shows(bed: &Bed, expected: &[(&str, &str)]) -> Vec<Value> {
     let mut found = Vec::new();
@@ -100,22 +87,19 @@ fn what_workers_reach_is_seen_from_where_they_are() {
     let (code, findings) = verify(&bed, &["--wait", "120s", "--fail-on", "warning"]);
     assert_eq!((code, wrong(&findings)), (Some(0), Vec::new()));
     for (table, _) in TABLES {
-        let of = |code: &str| findings.iter().find(|finding| finding["table"] == table && finding["code"] == code);
+        let outcome = |code| &of(&findings, table, code)["outcome"];
         for code in ["DP0101", "DP0301", "DP0401", "DP0801", "DP0803", "DP0804", "DP0901", "DP0902", "DP0903", "DP0905"]
         {
-            assert_eq!(of(code).unwrap()["outcome"], "ok", "{table}: {code}");
+            assert_eq!(outcome(code), "ok", "{table}: {code}");
         }
         let store = if table == "order_items" { "skipped" } else { "ok" };
-        assert_eq!(
-            (&of("DP0501").unwrap()["outcome"], &of("DP0904").unwrap()["outcome"]),
-            (&json!(store), &json!(store))
-        );
+        assert_eq!((outcome("DP0501"), outcome("DP0904")), (&json!(store), &json!(store)));
     }
     assert_eq!(looking_pods(&bed), "", "they are deleted");
 
     let (code, findings) = verify(&bed, &["--only", "s3", "--table", "orders", "--timeout", "20s"]);
     let (ok, others): (Vec<_>, Vec<_>) = findings.iter().partition(|finding| finding["outcome"] == "ok");
-    let codes = ok.iter().map(|finding| finding["code"].as_str().unwrap());
+    let codes = ok.iter().map(|finding| word(finding, "code"));
     // The pods are looked at whenever one is made.
     let ok: Vec<_> = codes.filter(|code| !code.starts_with("DP08")).collect();
     assert_eq!((code, ok), (Some(0), vec!["DP0501", "DP0502", "DP0503", "DP0504"]));
@@ -132,7 +116,7 @@ fn what_workers_reach_is_seen_from_where_they_are() {
     let at = rules.iter().position(|rule| rule["ports"][0]["port"] == 9092).unwrap();
     patch(&bed, "kafka-connect-orders", &json!({ "op": "remove", "path": format!("/spec/egress/{at}") }));
     let findings = shows(&bed, &[("orders", "DP0903")]);
-    let root = findings.iter().find(|finding| finding["table"] == "orders" && finding["code"] == "DP0903").unwrap();
+    let root = of(&findings, "orders", "DP0903");
     assert!(root["seen"].as_str().unwrap().contains("kafka:9092"), "{root}");
     assert!(root["next"].as_str().unwrap().starts_with("kubectl describe networkpolicy -n data-ingestion"), "{root}");
     bed.as_planned(&policies);
@@ -152,7 +136,7 @@ fn what_workers_reach_is_seen_from_where_they_are() {
         ("users", "DP0809", "ok"),
         ("orders", "DP0809", "ok"),
     ] {
-        let found = findings.iter().find(|finding| finding["table"] == table && finding["code"] == code).unwrap();
+        let found = of(&findings, table, code);
         assert_eq!(found["outcome"], outcome, "{found}");
     }
 
@@ -164,7 +148,7 @@ fn rows_are_compared_there(bed: &Bed) {
     let (code, findings) = verify(bed, &["--data", "--only", "data"]);
     assert_eq!((code, wrong(&findings)), (Some(0), Vec::new()));
     for (table, _) in TABLES {
-        let proof = findings.iter().find(|finding| finding["table"] == table && finding["code"] == "DP0601").unwrap();
+        let proof = of(&findings, table, "DP0601");
         println!("      {table}: {}", proof["seen"]);
         assert_eq!(proof["outcome"], "ok");
         assert!(!proof["seen"].as_str().unwrap().starts_with("0 rows"), "{proof}");

@@ -11,6 +11,7 @@ mod bed;
 mod comparison;
 mod contract;
 mod edges;
+mod findings;
 mod flow;
 mod handover;
 mod impact;

@@ -15,6 +15,7 @@ use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
 use crate::bed::{Bed, Deployment, NAMESPACE, TABLES, text, until};
+use crate::findings::{is_root, is_wrong, of, word, wrong};
 use crate::ports;
 
 /// A fault may take this long to show: a readiness probe fails three times, ten seconds apart.
@@ -142,7 +143,7 @@ impl Scene {
         let begun = Instant::now();
         loop {
             let (code, findings) = self.verify(false);
-            let wrong: Vec<&Value> = findings.iter().filter(|finding| is_wrong(finding)).collect();
+            let wrong = wrong(&findings);
             if wrong.is_empty() {
                 assert_eq!(code, 0, "{findings:#?}");
                 return findings;
@@ -165,9 +166,8 @@ impl Scene {
                 break seen.to_owned();
             }
             let Named { code, tables, words, so, .. } = named;
-            let wrong = || findings.iter().filter(|finding| is_wrong(finding)).collect::<Vec<_>>();
             let late = made.elapsed() > SHOWS_MAX;
-            assert!(!late, "{fault}: expected {code} of {tables:?} with {words:?} and {so:?}: {:#?}", wrong());
+            assert!(!late, "{fault}: expected {code} of {tables:?} with {words:?} and {so:?}: {:#?}", wrong(&findings));
             sleep(Duration::from_millis(300));
         };
         let shown = Instant::now();
@@ -219,18 +219,6 @@ fn holds(bed: &Bed, table: &str) -> bool {
     serde_json::from_str::<Value>(&found).is_ok_and(|found| found["objects"].as_u64() > Some(0))
 }
 
-fn word<'a>(finding: &'a Value, key: &str) -> &'a str {
-    finding[key].as_str().unwrap()
-}
-
-fn is_wrong(finding: &Value) -> bool {
-    finding["outcome"] == "failed" || finding["outcome"] == "warning"
-}
-
-fn is_root(finding: &Value) -> bool {
-    is_wrong(finding) && finding["caused_by"].as_array().is_none_or(Vec::is_empty)
-}
-
 #[test]
 #[ignore = "scripts/k8s test starts the node that it needs"]
 fn each_fault_on_the_cluster_is_named_by_its_root() {
@@ -252,8 +240,8 @@ fn each_fault_on_the_cluster_is_named_by_its_root() {
             ("DP0806", "ok"),
             ("DP0807", "ok"),
         ] {
-            let one = findings.iter().find(|finding| word(finding, "table") == table && finding["code"] == code);
-            assert_eq!(one.unwrap()["outcome"], outcome, "{table}: {one:#?}");
+            let one = of(&findings, table, code);
+            assert_eq!(one["outcome"], outcome, "{table}: {one:#?}");
         }
     }
     println!("    healthy: {} findings, none is wrong, after {:.1} s", findings.len(), begun.elapsed().as_secs_f64());
